@@ -9,7 +9,7 @@ pub type ReplyTo = u64;
 #[derive(Clone, Debug)]
 pub enum Call {
     /// Makes a job.
-    CreateJob(v1::CreateJobRequest),
+    CreateJob(Box<v1::CreateJobRequest>),
     /// Ends instances for good.
     KillTasks(v1::KillTasksRequest),
     /// Ends instances, to be replaced.
@@ -73,6 +73,9 @@ pub enum ErrorCode {
 impl ApiError {
     /// Returns an error of the class.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }

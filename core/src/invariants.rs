@@ -1,0 +1,153 @@
+//! What must be true of the state after every step, as functions that tests and the simulation
+//! call. The names are those of ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aurora_proto::v1::TaskState;
+
+use crate::resources::Resources;
+use crate::scheduler::Scheduler;
+
+impl Scheduler {
+    /// Returns every invariant that does not hold, in words.
+    pub fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.check_active_instances(&mut found);
+        self.check_indexes(&mut found);
+        self.check_agents(&mut found);
+        self.check_offers(&mut found);
+        self.check_pending_are_queued(&mut found);
+        found
+    }
+
+    /// T1: at most one active task for each instance of a job.
+    fn check_active_instances(&self, found: &mut Vec<String>) {
+        let mut seen = BTreeSet::new();
+        for task in self.state.tasks.values().filter(|task| !task.is_terminal()) {
+            if !seen.insert((task.job, task.instance)) {
+                found.push(format!(
+                    "T1: two active tasks for instance {}",
+                    task.instance
+                ));
+            }
+        }
+    }
+
+    /// Every index says what the tasks say.
+    fn check_indexes(&self, found: &mut Vec<String>) {
+        let mut counts = [0_u64; 16];
+        let mut users: BTreeMap<_, usize> = BTreeMap::new();
+        for task in self.state.tasks.values() {
+            counts[task.state as usize] += 1;
+            *users.entry(task.config).or_default() += 1;
+            let job = self.state.job(task.job);
+            let listed = if task.is_terminal() {
+                job.ended.contains(&task.number)
+            } else {
+                job.active.get(&task.instance) == Some(&task.number)
+            };
+            if !listed {
+                found.push(format!(
+                    "index: job {} misses task {:?}",
+                    job.path, task.number
+                ));
+            }
+            if task.events.last().map(|event| event.state) != Some(task.state) {
+                found.push(format!(
+                    "history: task {:?} is not in its last state",
+                    task.number
+                ));
+            }
+        }
+        for (_, job) in &self.state.jobs {
+            *users.entry(job.config).or_default() += 1;
+        }
+        if counts != self.state.tasks_by_state {
+            found.push("index: tasks by state are miscounted".to_owned());
+        }
+        for (idx, config) in &self.state.configs {
+            let counted = users
+                .get(&crate::ids::ConfigIdx::new(idx))
+                .copied()
+                .unwrap_or(0);
+            if counted != config.users || counted == 0 {
+                found.push(format!(
+                    "index: a configuration has {counted} users, not {}",
+                    config.users
+                ));
+            }
+        }
+    }
+
+    /// Tasks that were placed are on an agent, and agents know them.
+    fn check_agents(&self, found: &mut Vec<String>) {
+        for task in self.state.tasks.values() {
+            let on_agent = task.is_on_agent();
+            if on_agent && task.agent.is_none() {
+                found.push(format!("placement: task {:?} is on no agent", task.number));
+            }
+            let known = task
+                .agent
+                .is_some_and(|agent| self.state.agent(agent).tasks.contains(&task.number));
+            if on_agent != known {
+                found.push(format!(
+                    "placement: agent's list and task {:?} differ",
+                    task.number
+                ));
+            }
+        }
+        for (_, agent) in &self.state.agents {
+            let used = agent
+                .tasks
+                .iter()
+                .filter_map(|number| self.state.tasks.get(number))
+                .map(|task| self.state.config(task.config).resources)
+                .fold(Resources::default(), |sum, resources| sum + resources);
+            if used != agent.used {
+                found.push(format!(
+                    "placement: use of agent {} is miscounted",
+                    agent.id
+                ));
+            }
+        }
+    }
+
+    /// P3: offers are held for agents that have them, and nothing is promised twice.
+    fn check_offers(&self, found: &mut Vec<String>) {
+        let mut offers = 0;
+        for (_, agent) in &self.state.agents {
+            let Some(offered) = &agent.offered else {
+                continue;
+            };
+            offers += offered.offers.len();
+            if !self.connected {
+                found.push(format!("P3: agent {} offers while disconnected", agent.id));
+            }
+        }
+        if offers != self.offers.len() {
+            found.push("P3: held offers and agents' offers differ".to_owned());
+        }
+    }
+
+    /// P4: every pending task is in its group's queue.
+    fn check_pending_are_queued(&self, found: &mut Vec<String>) {
+        let mut queued: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for task in self
+            .state
+            .tasks
+            .values()
+            .filter(|task| task.state == TaskState::Pending)
+        {
+            let key = (task.job, task.config);
+            let queue = queued.entry(key).or_insert_with(|| {
+                self.groups
+                    .get(key)
+                    .map(|group| group.queue.iter().copied().collect())
+                    .unwrap_or_default()
+            });
+            if !queue.contains(&task.number) {
+                found.push(format!("P4: pending task {:?} is in no queue", task.number));
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Whether a host may take a task, and if not, why.
+
+use std::collections::BTreeMap;
+
+use aurora_proto::v1::VetoKind;
+
+use crate::agent::{Agent, Offered};
+use crate::config::{Config, Constraint};
+use crate::ports;
+use crate::resources::{Resources, millis_to_cores};
+
+/// Active instances of one job by attribute and value of their hosts.
+pub(crate) type AttributeCounts = BTreeMap<(String, String), u32>;
+
+/// One reason why a host may not take a task.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HostVeto {
+    pub(crate) kind: VetoKind,
+    /// The resource or attribute.
+    pub(crate) subject: String,
+    /// How much is missing, in the subject's own unit; for the nearest fit.
+    pub(crate) shortfall: f64,
+}
+
+/// What a task asks of a host.
+pub(crate) struct Request<'a> {
+    pub(crate) config: &'a Config,
+    /// With the executor's share.
+    pub(crate) resources: Resources,
+}
+
+impl Request<'_> {
+    /// Whether the host may take the task now: the fast form of [`Self::vetoes`].
+    pub(crate) fn fits(&self, agent: &Agent, offered: &Offered, counts: &AttributeCounts) -> bool {
+        offered.available.fits(&self.resources)
+            && ports::count(&offered.ports) >= self.config.proto.ports.len()
+            && self.meets_static_demands(agent)
+            && self.limit_vetoes(agent, counts).next().is_none()
+    }
+
+    /// Whether the host's attributes allow the task at all.
+    pub(crate) fn meets_static_demands(&self, agent: &Agent) -> bool {
+        self.static_vetoes(agent).next().is_none()
+    }
+
+    /// Every reason against a host that offers something.
+    pub(crate) fn vetoes(
+        &self,
+        agent: &Agent,
+        offered: &Offered,
+        counts: &AttributeCounts,
+    ) -> Vec<HostVeto> {
+        self.static_vetoes(agent)
+            .chain(self.limit_vetoes(agent, counts))
+            .chain(self.resource_vetoes(offered))
+            .collect()
+    }
+
+    pub(crate) fn static_vetoes<'a>(
+        &'a self,
+        agent: &'a Agent,
+    ) -> impl Iterator<Item = HostVeto> + 'a {
+        let dedicated = (!self.config.dedicated && agent.attributes.contains_key("dedicated"))
+            .then(|| HostVeto {
+                kind: VetoKind::DedicatedConstraintMismatch,
+                subject: "dedicated".to_owned(),
+                shortfall: 0.0,
+            });
+        let values = self
+            .config
+            .constraints
+            .iter()
+            .filter_map(|constraint| match constraint {
+                Constraint::Value {
+                    attribute,
+                    negated,
+                    values,
+                } => {
+                    let present = agent
+                        .attributes
+                        .get(attribute)
+                        .is_some_and(|of_host| !of_host.is_disjoint(values));
+                    (present == *negated).then(|| mismatch(attribute))
+                }
+                Constraint::Limit { attribute, .. } => {
+                    (!agent.attributes.contains_key(attribute)).then(|| mismatch(attribute))
+                }
+            });
+        dedicated.into_iter().chain(values)
+    }
+
+    fn limit_vetoes<'a>(
+        &'a self,
+        agent: &'a Agent,
+        counts: &'a AttributeCounts,
+    ) -> impl Iterator<Item = HostVeto> + 'a {
+        self.config
+            .constraints
+            .iter()
+            .filter_map(move |constraint| {
+                let Constraint::Limit { attribute, limit } = constraint else {
+                    return None;
+                };
+                let values = agent.attributes.get(attribute)?;
+                let reached = values.iter().any(|value| {
+                    counts
+                        .get(&(attribute.clone(), value.clone()))
+                        .is_some_and(|n| n >= limit)
+                });
+                reached.then(|| HostVeto {
+                    kind: VetoKind::LimitNotSatisfied,
+                    subject: attribute.clone(),
+                    shortfall: 0.0,
+                })
+            })
+    }
+
+    fn resource_vetoes(&self, offered: &Offered) -> impl Iterator<Item = HostVeto> {
+        let missing = self.resources.saturating_sub(&offered.available);
+        let asked_ports = self.config.proto.ports.len();
+        let missing_ports = asked_ports.saturating_sub(ports::count(&offered.ports));
+        [
+            ("cpu", millis_to_cores(missing.cpu_millis)),
+            ("ram", bytes(missing.ram)),
+            ("disk", bytes(missing.disk)),
+            ("gpu", bytes(missing.gpu)),
+            ("ports", bytes(missing_ports as u64)),
+        ]
+        .into_iter()
+        .filter(|(_, missing)| *missing > 0.0)
+        .map(|(resource, shortfall)| HostVeto {
+            kind: VetoKind::InsufficientResources,
+            subject: resource.to_owned(),
+            shortfall,
+        })
+    }
+}
+
+fn mismatch(attribute: &str) -> HostVeto {
+    HostVeto {
+        kind: VetoKind::ConstraintMismatch,
+        subject: attribute.to_owned(),
+        shortfall: 0.0,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "only for a rounded figure that people read"
+)]
+fn bytes(n: u64) -> f64 {
+    n as f64
+}
+
+/// Counts a task on the agent for the attributes that limits look at.
+pub(crate) fn count_attributes(
+    counts: &mut AttributeCounts,
+    constraints: &[Constraint],
+    agent: &Agent,
+) {
+    for constraint in constraints {
+        let Constraint::Limit { attribute, .. } = constraint else {
+            continue;
+        };
+        for value in agent.attributes.get(attribute).into_iter().flatten() {
+            *counts
+                .entry((attribute.clone(), value.clone()))
+                .or_default() += 1;
+        }
+    }
+}
