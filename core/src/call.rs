@@ -68,6 +68,10 @@ pub enum ErrorCode {
     ResourceExhausted,
     /// This build does not do it.
     Unimplemented,
+    /// Not now; whether a mutation took effect is not known, so ask again with its request id.
+    Unavailable,
+    /// Something is wrong with the scheduler itself.
+    Internal,
 }
 
 impl ApiError {

@@ -8,10 +8,19 @@ use aurora_proto::v1;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::ids::JobIdx;
 use crate::resources::Resources;
 
 /// SHA-256 of an encoded [`v1::TaskConfig`].
 pub(crate) type ConfigDigest = [u8; 32];
+
+/// What a group of tasks demands of a host: hosts refuse all groups of one shape alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shape {
+    demands: [u8; 16],
+    /// Present where the job's own tasks count, that is with limits.
+    pub(crate) job: Option<JobIdx>,
+}
 
 /// One distinct configuration; shared by all tasks that run it.
 #[derive(Clone, Debug)]
@@ -22,6 +31,9 @@ pub(crate) struct Config {
     pub(crate) resources: Resources,
     pub(crate) constraints: Vec<Constraint>,
     pub(crate) dedicated: bool,
+    /// Has a limit among its constraints.
+    pub(crate) limited: bool,
+    demands: [u8; 16],
     /// Jobs and tasks that use it; it is deleted with the last of them.
     pub(crate) users: usize,
 }
@@ -53,13 +65,26 @@ impl Config {
         let dedicated = constraints.iter().any(
             |constraint| matches!(constraint, Constraint::Value { attribute, .. } if attribute == "dedicated"),
         );
+        let limited = constraints
+            .iter()
+            .any(|constraint| matches!(constraint, Constraint::Limit { .. }));
         Self {
             digest: digest(&proto),
+            demands: demands(&proto),
+            limited,
             proto: Arc::new(proto),
             resources,
             constraints,
             dedicated,
             users: 0,
+        }
+    }
+
+    /// What tasks of the job with this configuration demand of a host.
+    pub(crate) fn shape(&self, job: JobIdx) -> Shape {
+        Shape {
+            demands: self.demands,
+            job: self.limited.then_some(job),
         }
     }
 
@@ -83,6 +108,20 @@ impl Config {
 /// Returns the digest that names a configuration.
 fn digest(proto: &v1::TaskConfig) -> ConfigDigest {
     Sha256::digest(proto.encode_to_vec()).into()
+}
+
+/// Returns the digest of what a host looks at.
+fn demands(proto: &v1::TaskConfig) -> [u8; 16] {
+    let demands = v1::TaskConfig {
+        resources: proto.resources,
+        constraints: proto.constraints.clone(),
+        max_concurrency: u32::try_from(proto.ports.len()).unwrap_or(u32::MAX),
+        ..v1::TaskConfig::default()
+    };
+    let full = digest(&demands);
+    let mut short = [0; 16];
+    short.copy_from_slice(full.split_at(16).0);
+    short
 }
 
 fn constraint(proto: &v1::PlacementConstraint) -> Option<Constraint> {

@@ -2,11 +2,12 @@
 //!
 //! Ready groups take turns, so that a job of a thousand instances does not keep a job of one
 //! waiting. A group that no host would take waits, longer each time, until its time is up or
-//! resources come that may do.
+//! resources come that may do. A group exists exactly as long as it has a pending task.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::config::Shape;
 use crate::ids::{ConfigIdx, JobIdx, TaskNumber};
 use crate::time::Timestamp;
 
@@ -14,20 +15,31 @@ use crate::time::Timestamp;
 pub(crate) type GroupKey = (JobIdx, ConfigIdx);
 
 /// One group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Group {
-    /// First come, first served. Holds tasks that are not pending any more, too.
-    pub(crate) queue: VecDeque<TaskNumber>,
-    /// Present while the group waits.
-    pub(crate) waiting: Option<Waiting>,
+    /// Its pending tasks, the oldest first: exactly those, so that a group never outlives its
+    /// job or its configuration.
+    pub(crate) queue: BTreeSet<TaskNumber>,
+    shape: Shape,
+    standing: Standing,
     /// The last wait, for the next one.
     delay: Duration,
+    /// When the soonest timer set for it goes off; one is enough.
+    timer: Option<Timestamp>,
+}
+
+/// Where a group stands.
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    Ready(u64),
+    OnTurn,
+    Waiting(Waiting),
 }
 
 /// A group that no host would take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) until: Timestamp,
+struct Waiting {
+    until: Timestamp,
     /// Its place among the waiting.
     place: u64,
 }
@@ -36,51 +48,80 @@ pub(crate) struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: BTreeMap<GroupKey, Group>,
-    ready: VecDeque<GroupKey>,
     /// First come first.
-    waiting: BTreeSet<(u64, GroupKey)>,
+    ready: BTreeMap<u64, GroupKey>,
+    /// By what they demand, since hosts refuse all of one shape alike; in it first come first.
+    waiting: BTreeMap<Shape, BTreeMap<u64, GroupKey>>,
     next_place: u64,
 }
 
 impl Groups {
-    pub(crate) fn add(&mut self, key: GroupKey, task: TaskNumber) {
-        let group = self.groups.entry(key).or_default();
-        if group.queue.is_empty() && group.waiting.is_none() {
-            self.ready.push_back(key);
+    pub(crate) fn add(&mut self, key: GroupKey, shape: Shape, task: TaskNumber) {
+        let place = self.next_place;
+        let group = self.groups.entry(key).or_insert_with(|| {
+            self.next_place += 1;
+            self.ready.insert(place, key);
+            Group {
+                queue: BTreeSet::new(),
+                shape,
+                standing: Standing::Ready(place),
+                delay: Duration::ZERO,
+                timer: None,
+            }
+        });
+        group.queue.insert(task);
+    }
+
+    /// The task is not pending any more.
+    pub(crate) fn remove(&mut self, key: GroupKey, task: TaskNumber) {
+        let Some(group) = self.groups.get_mut(&key) else {
+            return;
+        };
+        group.queue.remove(&task);
+        // A group on its turn is looked at when the turn ends.
+        if group.queue.is_empty() && !matches!(group.standing, Standing::OnTurn) {
+            self.leave(key);
+            self.groups.remove(&key);
         }
-        group.queue.push_back(task);
     }
 
     pub(crate) fn get(&self, key: GroupKey) -> Option<&Group> {
         self.groups.get(&key)
     }
 
-    pub(crate) fn get_mut(&mut self, key: GroupKey) -> Option<&mut Group> {
-        self.groups.get_mut(&key)
+    /// The task of the group that is next.
+    pub(crate) fn first(&self, key: GroupKey) -> Option<TaskNumber> {
+        self.groups.get(&key)?.queue.first().copied()
     }
 
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    pub(crate) fn pop_ready(&mut self) -> Option<GroupKey> {
-        self.ready.pop_front()
+    /// Takes the next group and its shape; [`Self::end_turn`] or [`Self::wait`] must follow.
+    pub(crate) fn pop_ready(&mut self) -> Option<(GroupKey, Shape)> {
+        let (_, key) = self.ready.pop_first()?;
+        let group = self.groups.get_mut(&key)?;
+        group.standing = Standing::OnTurn;
+        Some((key, group.shape))
     }
 
     /// The group has had its turn and goes to the end, or is gone if it is empty.
     pub(crate) fn end_turn(&mut self, key: GroupKey) {
+        let place = self.take_place();
         let Some(group) = self.groups.get_mut(&key) else {
             return;
         };
-        group.delay = Duration::ZERO;
         if group.queue.is_empty() {
             self.groups.remove(&key);
-        } else {
-            self.ready.push_back(key);
+            return;
         }
+        group.delay = Duration::ZERO;
+        group.standing = Standing::Ready(place);
+        self.ready.insert(place, key);
     }
 
-    /// No host would take the group; returns until when it waits.
+    /// No host would take the group. Returns when a timer has to go off, if there is none yet.
     pub(crate) fn wait(
         &mut self,
         key: GroupKey,
@@ -88,48 +129,107 @@ impl Groups {
         initial: Duration,
         max: Duration,
         placed_some: bool,
-    ) -> Timestamp {
-        let place = self.next_place;
-        self.next_place += 1;
-        let Some(group) = self.groups.get_mut(&key) else {
-            return now;
-        };
+    ) -> Option<Timestamp> {
+        let place = self.take_place();
+        let group = self.groups.get_mut(&key)?;
         group.delay = if placed_some || group.delay.is_zero() {
             initial
         } else {
-            (group.delay * 2).min(max)
+            group.delay.saturating_mul(2).min(max)
         };
         let until = now + group.delay;
-        group.waiting = Some(Waiting { until, place });
-        self.waiting.insert((place, key));
-        until
+        group.standing = Standing::Waiting(Waiting { until, place });
+        self.waiting
+            .entry(group.shape)
+            .or_default()
+            .insert(place, key);
+        if group.timer.is_some_and(|timer| timer <= until) {
+            return None;
+        }
+        group.timer = Some(until);
+        Some(until)
     }
 
     /// Makes a waiting group ready.
     pub(crate) fn wake(&mut self, key: GroupKey) {
-        let Some(group) = self.groups.get_mut(&key) else {
+        if self.waiting_until(key).is_none() {
+            return;
+        }
+        self.leave(key);
+        let place = self.take_place();
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.standing = Standing::Ready(place);
+            self.ready.insert(place, key);
+        }
+    }
+
+    /// Makes a group ready if its wait is over. Returns when to look again, if it is not.
+    pub(crate) fn timer_fired(&mut self, key: GroupKey, now: Timestamp) -> Option<Timestamp> {
+        let group = self.groups.get_mut(&key)?;
+        if group.timer.is_some_and(|timer| timer <= now) {
+            group.timer = None;
+        }
+        let Standing::Waiting(waiting) = group.standing else {
+            return None;
+        };
+        if waiting.until <= now {
+            self.wake(key);
+            return None;
+        }
+        if group.timer.is_some() {
+            return None;
+        }
+        group.timer = Some(waiting.until);
+        group.timer
+    }
+
+    /// Until when the group waits, if it does.
+    pub(crate) fn waiting_until(&self, key: GroupKey) -> Option<Timestamp> {
+        match self.groups.get(&key)?.standing {
+            Standing::Waiting(waiting) => Some(waiting.until),
+            Standing::Ready(_) | Standing::OnTurn => None,
+        }
+    }
+
+    /// The waiting groups, by shape, the longest waiting first.
+    pub(crate) fn waiting(&self) -> &BTreeMap<Shape, BTreeMap<u64, GroupKey>> {
+        &self.waiting
+    }
+
+    /// The groups of a job.
+    pub(crate) fn of_job(&self, job: JobIdx) -> impl Iterator<Item = GroupKey> + '_ {
+        let (first, last) = ((job, ConfigIdx(0)), (job, ConfigIdx(u32::MAX)));
+        self.groups.range(first..=last).map(|(key, _)| *key)
+    }
+
+    /// Every group, for the invariants.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&GroupKey, &Group)> {
+        self.groups.iter()
+    }
+
+    /// Takes a group out of the ready or the waiting.
+    fn leave(&mut self, key: GroupKey) {
+        let Some(group) = self.groups.get(&key) else {
             return;
         };
-        if let Some(waiting) = group.waiting.take() {
-            self.waiting.remove(&(waiting.place, key));
-            self.ready.push_back(key);
+        match group.standing {
+            Standing::Ready(place) => {
+                self.ready.remove(&place);
+            }
+            Standing::Waiting(waiting) => {
+                if let Some(alike) = self.waiting.get_mut(&group.shape) {
+                    alike.remove(&waiting.place);
+                    if alike.is_empty() {
+                        self.waiting.remove(&group.shape);
+                    }
+                }
+            }
+            Standing::OnTurn => {}
         }
     }
 
-    /// Makes a group ready if its wait is over.
-    pub(crate) fn wake_if_due(&mut self, key: GroupKey, now: Timestamp) {
-        let due = self
-            .groups
-            .get(&key)
-            .and_then(|group| group.waiting)
-            .is_some_and(|waiting| waiting.until <= now);
-        if due {
-            self.wake(key);
-        }
-    }
-
-    /// Waiting groups, the longest waiting first.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = GroupKey> + '_ {
-        self.waiting.iter().map(|(_, key)| *key)
+    fn take_place(&mut self) -> u64 {
+        self.next_place += 1;
+        self.next_place - 1
     }
 }

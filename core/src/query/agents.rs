@@ -44,6 +44,16 @@ impl Scheduler {
         self.offers.len()
     }
 
+    /// Returns how many agents are known.
+    pub fn agent_count(&self) -> usize {
+        self.state.agents.len()
+    }
+
+    /// Returns how many groups of tasks wait for a host.
+    pub fn pending_groups(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Returns how many jobs there are.
     pub fn job_count(&self) -> usize {
         self.state.jobs.len()

@@ -1,0 +1,147 @@
+//! The embedded cluster: this machine as one or several agents, in the scheduler's process.
+//!
+//! Tasks run in executor processes, one for each agent and role, which speak the Mesos v1 executor
+//! API on loopback TCP. They outlive the scheduler and find the next one by a file.
+
+mod agent;
+mod config;
+mod credentials;
+mod effects;
+mod endpoint;
+mod error;
+mod executor_dir;
+mod journal;
+mod leftovers;
+mod lifecycle;
+mod machine;
+mod metrics;
+mod port_ranges;
+mod process;
+mod recovery;
+mod sandbox;
+mod setup;
+mod slot;
+mod state;
+mod sweeper;
+mod task_entry;
+mod task_info;
+mod tree;
+mod updates;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aurora_core::cluster::Effect;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::cluster::{Cluster, EventSink};
+
+use sandbox::{is_safe_task_id, sandboxes_dir};
+use state::Command;
+
+pub use config::{AgentSize, EmbeddedConfig, ExecutorCommand, RunAs, SandboxRetention, Timeouts};
+pub use error::EmbeddedError;
+pub use metrics::{EmbeddedMetrics, Gauge};
+
+/// What becomes of running tasks when the cluster is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunningTasks {
+    /// They and their executors are ended.
+    End,
+    /// They go on, for the next scheduler to find.
+    Keep,
+}
+
+/// A running embedded cluster. Dropping it stops it and leaves its executors running.
+#[derive(Debug)]
+pub struct EmbeddedCluster {
+    commands: mpsc::UnboundedSender<Command>,
+    agent_dirs: Vec<PathBuf>,
+    metrics: Arc<EmbeddedMetrics>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    _stop_on_drop: DropGuard,
+}
+
+impl EmbeddedCluster {
+    /// Starts the agents and takes back the executors that are there from before.
+    ///
+    /// `sink` hears of `Connected` first, maybe before this returns.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the directories cannot be used or another scheduler uses them.
+    pub async fn start(
+        config: EmbeddedConfig,
+        sink: EventSink,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, EmbeddedError> {
+        let (commands, command_receiver) = mpsc::unbounded_channel();
+        let metrics = Arc::new(EmbeddedMetrics::default());
+        let stop = CancellationToken::new();
+        let parts = setup::Parts {
+            config,
+            sink,
+            clock,
+            metrics: Arc::clone(&metrics),
+            commands: commands.clone(),
+            stop: stop.clone(),
+        };
+        let stop_on_drop = stop.clone().drop_guard();
+        let tracker = TaskTracker::new();
+        let agent_dirs = setup::start(parts, command_receiver, &tracker).await?;
+        tracker.close();
+        Ok(Arc::new(Self {
+            commands,
+            agent_dirs,
+            metrics,
+            stop,
+            tracker,
+            _stop_on_drop: stop_on_drop,
+        }))
+    }
+
+    /// Returns the cluster's counters.
+    pub fn metrics(&self) -> Arc<EmbeddedMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Stops the cluster; returns once nothing of it runs in this process.
+    pub async fn shutdown(&self, running: RunningTasks) {
+        if running == RunningTasks::End {
+            let (done, all_ended) = oneshot::channel();
+            if self.commands.send(Command::EndAll(done)).is_ok() {
+                // An error means that the owner has stopped already.
+                all_ended.await.unwrap_or_default();
+            }
+        }
+        self.stop.cancel();
+        self.tracker.wait().await;
+    }
+}
+
+impl Cluster for EmbeddedCluster {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn perform(&self, effects: Vec<Effect>) {
+        if self.commands.send(Command::Perform(effects)).is_err() {
+            tracing::debug!("effects after the cluster was stopped");
+        }
+    }
+
+    fn sandbox(&self, task_id: &str) -> Option<PathBuf> {
+        if !is_safe_task_id(task_id) {
+            return None;
+        }
+        let sandboxes = self
+            .agent_dirs
+            .iter()
+            .map(|dir| sandboxes_dir(dir).join(task_id));
+        sandboxes.into_iter().find(|path| path.is_dir())
+    }
+}

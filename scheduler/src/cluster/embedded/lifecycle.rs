@@ -1,0 +1,330 @@
+//! The life of executors: start, idleness, absence, end.
+
+use std::collections::HashSet;
+use std::io;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aurora_core::cluster::ReportedState;
+use aurora_mesos::agent_endpoint::ExecutorKey;
+use aurora_mesos::v1::executor::{Event, event};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::credentials::{hash_token, new_token};
+use super::error::EmbeddedError;
+use super::executor_dir::{ExecutorDir, ExecutorRecord, ExecutorStart};
+use super::journal::Journal;
+use super::leftovers::kill_leftovers;
+use super::process::ProcessHandle;
+use super::slot::{Link, Slot, SlotId};
+use super::state::{Command, Report, State};
+use super::updates::shutdown_event;
+
+const HEARTBEAT: Duration = Duration::from_secs(60);
+const KILL_AGAIN: Duration = Duration::from_secs(5);
+// What an executor sent with its last breath may still be in a socket.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+const MAX_ROLE_IN_ID: usize = 64;
+
+impl State {
+    /// Returns the executor of a role, which is started if there is none.
+    pub(super) fn slot_for(&mut self, agent: usize, role: &str) -> Result<SlotId, EmbeddedError> {
+        let key = (agent, role.to_owned());
+        if let Some(id) = self.slot_of_role.get(&key)
+            && self.slots.get(id).is_some_and(Slot::takes_tasks)
+        {
+            return Ok(*id);
+        }
+        let id = self.start_executor(agent, role)?;
+        self.slot_of_role.insert(key, id);
+        Ok(id)
+    }
+
+    fn start_executor(&mut self, agent_index: usize, role: &str) -> Result<SlotId, EmbeddedError> {
+        let Some(agent) = self.agents.get(agent_index) else {
+            return Err(EmbeddedError::Locked(self.config.work_dir.clone()));
+        };
+        let executor_id = new_executor_id(agent_index, role)?;
+        let token = new_token(&executor_id)?;
+        let executors_dir = agent.dir.join("executors");
+        let dir = ExecutorDir::create(&executors_dir, &executor_id)
+            .map_err(EmbeddedError::file("make a directory in", &executors_dir))?;
+        let failed = |source| EmbeddedError::file("start an executor in", dir.path())(source);
+        let hash = hash_token(&token);
+        let mut record = ExecutorRecord {
+            framework_id: self.framework_id.clone(),
+            executor_id: executor_id.clone(),
+            role: role.to_owned(),
+            token_sha256: hex::encode(hash),
+            pid: None,
+            start_time: None,
+        };
+        // Written before the start, so that a scheduler killed in between finds its executor.
+        dir.write_record(&record).map_err(failed)?;
+        let journal = Journal::create(dir.journal(), std::iter::empty()).map_err(failed)?;
+        let key = Arc::new(ExecutorKey {
+            framework_id: self.framework_id.clone(),
+            executor_id,
+        });
+        self.credentials.admit(Arc::clone(&key), hash);
+        let start = ExecutorStart {
+            command: &self.config.executor,
+            record: &record,
+            token: &token,
+            agent_id: &agent.id,
+            endpoint: &self.endpoint.address,
+            endpoint_file: &self.endpoint.file,
+            timeouts: &self.config.timeouts,
+        };
+        let started = dir.spawn(&start).and_then(|child| {
+            let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+            Ok((ProcessHandle::open(pid)?, child))
+        });
+        let (process, child) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.credentials.revoke(&key.executor_id);
+                dir.delete().unwrap_or_default();
+                return Err(failed(error));
+            }
+        };
+        record.pid = Some(process.name.pid);
+        record.start_time = Some(process.name.start_time);
+        if let Err(error) = dir.write_record(&record) {
+            // It is found through its environment then.
+            tracing::warn!(%error, "failed to note the process of an executor");
+        }
+        self.metrics.executor_starts.add(1);
+        tracing::info!(
+            executor = key.executor_id,
+            pid = process.name.pid,
+            "started an executor"
+        );
+        let deadline = Instant::now() + self.config.timeouts.registration;
+        let slot = Slot {
+            agent: agent_index,
+            role: role.to_owned(),
+            key,
+            dir,
+            journal,
+            process: Some(process),
+            link: Link::Awaited { deadline },
+            has_subscribed: false,
+            tasks: HashSet::new(),
+            outgoing: Vec::new(),
+            held: Vec::new(),
+            idle_since: None,
+            end: String::new(),
+        };
+        Ok(self.add_slot(slot, Some(child)))
+    }
+
+    /// Takes an executor in and watches its process.
+    pub(super) fn add_slot(&mut self, slot: Slot, child: Option<std::process::Child>) -> SlotId {
+        self.next_slot += 1;
+        let id = self.next_slot;
+        if let Some(process) = slot.process.clone() {
+            let commands = self.commands.clone();
+            let stop = self.stop.clone();
+            self.metrics.executors.add(1);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    status = process.ended(child) => {
+                        // The owner may be gone by now, and with it the interest.
+                        commands.send(Command::ExecutorEnded(id, status)).unwrap_or_default();
+                    }
+                }
+            });
+        }
+        self.slot_of_executor
+            .insert(slot.key.executor_id.clone(), id);
+        self.slots.insert(id, slot);
+        id
+    }
+
+    /// Begins to clear up after an executor whose process is gone.
+    pub(super) fn executor_ended(&mut self, id: SlotId, status: Option<ExitStatus>) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        slot.link = Link::Gone;
+        if slot.end.is_empty() {
+            let how = status.map_or_else(|| "status unknown".to_owned(), |s| s.to_string());
+            slot.end = format!("the task's executor ended ({how})");
+        }
+        let end = slot.end.as_str();
+        tracing::info!(
+            executor = slot.key.executor_id,
+            n_tasks = slot.tasks.len(),
+            end
+        );
+        let tasks = slot.tasks.clone();
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_WORDS).await;
+            let cleared = tokio::task::spawn_blocking(move || kill_leftovers(&tasks)).await;
+            if let Err(error) = cleared {
+                tracing::error!(%error, "failed to end what an executor left behind");
+            }
+            commands
+                .send(Command::LeftoversEnded(id))
+                .unwrap_or_default();
+        });
+    }
+
+    /// Reports the tasks of an executor of which nothing runs any more.
+    pub(super) fn leftovers_ended(&mut self, id: SlotId) {
+        let Some(mut slot) = self.slots.remove(&id) else {
+            return;
+        };
+        self.credentials.revoke(&slot.key.executor_id);
+        self.slot_of_executor.remove(&slot.key.executor_id);
+        let role = (slot.agent, std::mem::take(&mut slot.role));
+        if self.slot_of_role.get(&role) == Some(&id) {
+            self.slot_of_role.remove(&role);
+        }
+        let mut n_lost = 0_u64;
+        for task_id in &slot.tasks {
+            let Some(entry) = self.tasks.get(task_id) else {
+                continue;
+            };
+            if entry.has_ended() {
+                // Forgotten once the core has acknowledged it.
+                continue;
+            }
+            let agent = Some(entry.agent);
+            let state = match entry.kill {
+                Some(_) => ReportedState::Killed,
+                None if slot.has_subscribed => ReportedState::Lost,
+                // The executor cannot start: as a failure it is tried again ever more slowly.
+                None => ReportedState::Failed,
+            };
+            n_lost += 1;
+            self.forget(task_id);
+            self.report(
+                task_id,
+                state,
+                Report {
+                    agent,
+                    message: &slot.end,
+                    token: &[],
+                },
+            );
+        }
+        if n_lost > 0 {
+            self.metrics.executor_losses.add(1);
+        }
+        let n_alive = self
+            .slots
+            .values()
+            .filter(|slot| slot.process.is_some())
+            .count();
+        self.metrics.executors.set(n_alive as u64);
+        let cleared = if n_lost > 0 {
+            slot.dir.bury()
+        } else {
+            slot.dir.delete()
+        };
+        if let Err(error) = cleared {
+            tracing::warn!(%error, "failed to clear an executor's directory");
+        }
+        if self.slots.is_empty()
+            && let Some(done) = self.all_ended.take()
+        {
+            done.send(()).unwrap_or_default();
+        }
+    }
+
+    /// Looks after what time brings.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let beat = self.next_heartbeat <= now;
+        if beat {
+            self.next_heartbeat = now + HEARTBEAT;
+        }
+        let timeouts = self.config.timeouts;
+        for (id, slot) in &mut self.slots {
+            // Whatever could not be written or sent is tried again.
+            self.dirty.insert(*id);
+            match &slot.link {
+                Link::Up(events) if events.is_closed() => {
+                    slot.link = Link::Awaited {
+                        deadline: now + timeouts.return_within,
+                    };
+                }
+                Link::Up(_) if slot.idle_since.is_some_and(|at| at + timeouts.idle <= now) => {
+                    end(slot, now + timeouts.shutdown_grace, "the executor was idle");
+                }
+                Link::Up(_) if beat => slot.push(heartbeat_event()),
+                Link::Awaited { deadline } if *deadline <= now => {
+                    end(slot, now, "the task's executor did not subscribe in time");
+                }
+                Link::Ending { kill_at } if *kill_at <= now => {
+                    if let Some(process) = &slot.process {
+                        process.kill();
+                    }
+                    slot.link = Link::Ending {
+                        kill_at: now + KILL_AGAIN,
+                    };
+                }
+                Link::Up(_) | Link::Awaited { .. } | Link::Ending { .. } | Link::Gone => {}
+            }
+        }
+    }
+
+    /// Ends every executor; `done` hears of it.
+    pub(super) fn end_all(&mut self, done: oneshot::Sender<()>) {
+        let kill_at = Instant::now() + self.config.timeouts.shutdown_grace;
+        for slot in self.slots.values_mut() {
+            for task_id in &slot.tasks {
+                if let Some(entry) = self.tasks.get_mut(task_id) {
+                    entry.kill = Some(super::task_entry::KillOrder { grace: None });
+                }
+            }
+            end(slot, kill_at, "the cluster was stopped");
+        }
+        if self.slots.is_empty() {
+            done.send(()).unwrap_or_default();
+        } else {
+            self.all_ended = Some(done);
+        }
+    }
+}
+
+// Asks an executor to end, as far as it can hear us.
+fn end(slot: &mut Slot, kill_at: Instant, why: &str) {
+    let heard = match &slot.link {
+        Link::Up(events) => events.send(&[shutdown_event()]).is_ok(),
+        Link::Awaited { .. } => false,
+        Link::Ending { .. } | Link::Gone => return,
+    };
+    why.clone_into(&mut slot.end);
+    let kill_at = if heard { kill_at } else { Instant::now() };
+    slot.link = Link::Ending { kill_at };
+}
+
+fn heartbeat_event() -> Event {
+    Event {
+        r#type: Some(event::Type::Heartbeat.into()),
+        ..Event::default()
+    }
+}
+
+fn new_executor_id(agent: usize, role: &str) -> Result<String, EmbeddedError> {
+    let mut nonce = [0; 6];
+    getrandom::fill(&mut nonce).map_err(EmbeddedError::Random)?;
+    let role: String = role
+        .chars()
+        .take(MAX_ROLE_IN_ID)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    Ok(format!("{role}-{agent}-{}", hex::encode(nonce)))
+}
