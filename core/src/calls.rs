@@ -103,6 +103,17 @@ pub(crate) fn instance_filter(
     })
 }
 
+/// Names instances in a job's history, which is rewritten with every call and so kept short.
+fn named(instances: &InstanceSet) -> String {
+    let mut text = format!("instances {instances}");
+    if text.len() > 200 {
+        text.truncate(200);
+        text.truncate(text.rfind(',').unwrap_or(200));
+        text = format!("{text},… ({} in all)", instances.len());
+    }
+    text
+}
+
 /// Returns the words for a task's event: who did what, and why.
 fn audit(verb: &str, context: &v1::RequestContext) -> String {
     let user = if context.user.is_empty() {

@@ -8,7 +8,7 @@ use aurora_proto::v1::{self, TaskState};
 use prost::Message;
 
 use crate::agent::Agent;
-use crate::config::ConfigDigest;
+use crate::config::{Config, ConfigDigest};
 use crate::ids::TaskNumber;
 use crate::job::Job;
 use crate::state::{AnsweredRequest, Meta, State};
@@ -48,8 +48,13 @@ impl State {
             table: table.name(),
             reason: format!("key {}: {reason}", String::from_utf8_lossy(key)),
         };
+        if table != Table::Meta && self.meta.is_none() {
+            return Err(unsound("the store has no meta record"));
+        }
         match table {
-            Table::Meta => self.load_meta(&decode(table, value)?),
+            Table::Meta => self
+                .load_meta(&decode(table, value)?)
+                .map_err(|r| unsound(&r))?,
             Table::Configs => self
                 .load_config(decode(table, value)?, key)
                 .map_err(unsound)?,
@@ -67,13 +72,20 @@ impl State {
         Ok(())
     }
 
-    fn load_meta(&mut self, record: &stored::Meta) {
+    fn load_meta(&mut self, record: &stored::Meta) -> Result<(), String> {
+        if record.format > FORMAT {
+            return Err(format!(
+                "its format is {}, and this release reads up to {FORMAT}",
+                record.format
+            ));
+        }
         self.meta = Some(Meta {
             cluster_name: record.cluster_name.clone(),
             created: Timestamp(record.created_ms),
             epoch: record.epoch,
             next_task: record.next_task,
         });
+        Ok(())
     }
 
     fn load_config(
@@ -81,10 +93,11 @@ impl State {
         record: stored::ConfigRecord,
         key: &[u8],
     ) -> Result<(), &'static str> {
-        let idx = self.intern_config(record.config.ok_or("no configuration in it")?);
-        // The key is what tasks refer to; an older release may have encoded it differently.
-        let digest: ConfigDigest = key.try_into().map_err(|_| "the key is no SHA-256")?;
-        self.configs_by_digest.insert(digest, idx);
+        let mut config = Config::new(record.config.ok_or("no configuration in it")?);
+        // The key is what tasks refer to. It stays the name of the configuration even where an
+        // older release, which encoded it differently, has chosen it.
+        config.digest = key.try_into().map_err(|_| "the key is no SHA-256")?;
+        self.insert_config(config);
         Ok(())
     }
 
@@ -95,6 +108,9 @@ impl State {
             .digest_to_idx(&record.config_digest)
             .ok_or("its configuration is not in the store")?;
         let path: Arc<str> = crate::ids::job_path(&key).into();
+        if self.jobs_by_path.contains_key(&path) {
+            return Err("the job is there twice".to_owned());
+        }
         self.insert_job(Job {
             path,
             key,
@@ -111,6 +127,7 @@ impl State {
                 .collect(),
             active: BTreeMap::new(),
             ended: BTreeSet::new(),
+            counts: [0; 16],
         });
         Ok(())
     }
@@ -148,13 +165,7 @@ impl State {
             })),
         };
         let state = record.state();
-        let names = &self.config(config).proto.ports;
-        let port = |name: &String| record.ports.iter().find(|port| port.name == *name);
-        let ports = names
-            .iter()
-            .filter_map(port)
-            .map(|port| u16::try_from(port.port).map_err(|_| "it has an impossible port"))
-            .collect::<Result<_, _>>()?;
+        let ports = assigned_ports(&self.config(config).proto.ports, &record.ports)?;
         let task = Task {
             number: TaskNumber(record.number),
             job,
@@ -169,7 +180,21 @@ impl State {
             flaps: record.flaps,
             ancestor: (record.ancestor != 0).then_some(TaskNumber(record.ancestor)),
             events: record.events.into_iter().map(event_from_record).collect(),
+            dirty: false,
         };
+        if matches!(state, TaskState::Unspecified | TaskState::Init) {
+            return Err("its state is unknown to this release");
+        }
+        if self
+            .meta
+            .as_ref()
+            .is_none_or(|meta| task.number.0 >= meta.next_task)
+        {
+            return Err("its number has not been given out yet");
+        }
+        if task.is_on_agent() && task.agent.is_none() {
+            return Err("it was placed, but on no agent");
+        }
         if task.events.last().map(|event| event.state) != Some(state) {
             return Err("its last event is not its state");
         }
@@ -203,6 +228,9 @@ impl State {
     pub(crate) fn finish_load(&mut self) {
         self.request_order.make_contiguous().sort();
         self.dirty = crate::state::Dirty::default();
+        for task in self.tasks.values_mut() {
+            task.dirty = false;
+        }
         // A crash between two releases may leave configurations that nothing uses.
         let unused: Vec<_> = self
             .configs
@@ -213,6 +241,7 @@ impl State {
         for idx in unused {
             self.release_config(idx);
         }
+        self.forget_agents(|agent| agent.stored);
     }
 
     /// Returns what the store has to write, and marks it as written.
@@ -245,6 +274,9 @@ impl State {
             writes.push(write(Table::Agents, id.as_bytes(), record));
         }
         for number in dirty.tasks {
+            if let Some(task) = self.tasks.get_mut(&number) {
+                task.dirty = false;
+            }
             let record = self.tasks.get(&number).map(|task| self.task_record(task));
             writes.push(write(Table::Tasks, number.0.to_be_bytes(), record));
         }
@@ -311,6 +343,22 @@ impl State {
             epoch: task.epoch,
         }
     }
+}
+
+/// Returns the ports in the order of their names; a task that was never placed has none.
+fn assigned_ports(
+    names: &[String],
+    records: &[stored::AssignedPortRecord],
+) -> Result<Box<[u16]>, &'static str> {
+    if records.is_empty() {
+        return Ok(Box::default());
+    }
+    let port = |name: &String| {
+        let record = records.iter().find(|record| record.name == *name);
+        let record = record.ok_or("it lacks a port")?;
+        u16::try_from(record.port).map_err(|_| "it has an impossible port")
+    };
+    names.iter().map(port).collect()
 }
 
 fn decode<M: Message + Default>(table: Table, value: &[u8]) -> Result<M, LoadError> {

@@ -85,10 +85,6 @@ impl Groups {
         }
     }
 
-    pub(crate) fn get(&self, key: GroupKey) -> Option<&Group> {
-        self.groups.get(&key)
-    }
-
     /// The task of the group that is next.
     pub(crate) fn first(&self, key: GroupKey) -> Option<TaskNumber> {
         self.groups.get(&key)?.queue.first().copied()
@@ -200,6 +196,10 @@ impl Groups {
     pub(crate) fn of_job(&self, job: JobIdx) -> impl Iterator<Item = GroupKey> + '_ {
         let (first, last) = ((job, ConfigIdx(0)), (job, ConfigIdx(u32::MAX)));
         self.groups.range(first..=last).map(|(key, _)| *key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
     }
 
     /// Every group, for the invariants.

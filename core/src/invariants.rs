@@ -42,7 +42,7 @@ impl Scheduler {
             *users.entry(task.config).or_default() += 1;
             let job = self.state.job(task.job);
             let listed = if task.is_terminal() {
-                job.ended.contains(&task.number)
+                job.ended.contains(&(task.since(), task.number))
             } else {
                 job.active.get(&task.instance) == Some(&task.number)
             };
@@ -60,6 +60,9 @@ impl Scheduler {
             }
         }
         for (_, job) in &self.state.jobs {
+            if job.counts.iter().sum::<u32>() as usize != job.active.len() + job.ended.len() {
+                found.push(format!("index: tasks of {} are miscounted", job.path));
+            }
             *users.entry(job.config).or_default() += 1;
         }
         if counts != self.state.tasks_by_state {
@@ -96,7 +99,14 @@ impl Scheduler {
                 ));
             }
         }
-        for (_, agent) in &self.state.agents {
+        let mut users: BTreeMap<_, usize> = BTreeMap::new();
+        for agent in self.state.tasks.values().filter_map(|task| task.agent) {
+            *users.entry(agent.index()).or_default() += 1;
+        }
+        for (idx, agent) in &self.state.agents {
+            if users.get(&idx).copied().unwrap_or(0) != agent.users {
+                found.push(format!("index: users of agent {} are miscounted", agent.id));
+            }
             let used = agent
                 .tasks
                 .iter()
@@ -123,31 +133,41 @@ impl Scheduler {
             if !self.connected {
                 found.push(format!("P3: agent {} offers while disconnected", agent.id));
             }
+            let watched = match (offered.expires, agent.expiry_timer) {
+                (Some(expires), Some(timer)) => timer <= expires,
+                (None, _) => true,
+                (Some(_), None) => false,
+            };
+            if !watched {
+                found.push(format!("P3: nothing watches the offers of {}", agent.id));
+            }
         }
         if offers != self.offers.len() {
             found.push("P3: held offers and agents' offers differ".to_owned());
         }
     }
 
-    /// P4: every pending task is in its group's queue.
+    /// P4: the queues hold every pending task and nothing else.
     fn check_pending_are_queued(&self, found: &mut Vec<String>) {
-        let mut queued: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for task in self
-            .state
-            .tasks
-            .values()
-            .filter(|task| task.state == TaskState::Pending)
-        {
-            let key = (task.job, task.config);
-            let queue = queued.entry(key).or_insert_with(|| {
-                self.groups
-                    .get(key)
-                    .map(|group| group.queue.iter().copied().collect())
-                    .unwrap_or_default()
-            });
-            if !queue.contains(&task.number) {
-                found.push(format!("P4: pending task {:?} is in no queue", task.number));
+        let pending = self.state.count(TaskState::Pending);
+        let mut queued = 0;
+        for (key, group) in self.groups.iter() {
+            queued += group.queue.len() as u64;
+            if group.queue.is_empty() {
+                found.push(format!("P4: group {key:?} is empty"));
             }
+            for number in &group.queue {
+                let task = self.state.tasks.get(number);
+                let belongs = task.is_some_and(|task| {
+                    task.state == TaskState::Pending && (task.job, task.config) == *key
+                });
+                if !belongs {
+                    found.push(format!("P4: {number:?} does not belong in {key:?}"));
+                }
+            }
+        }
+        if pending != queued {
+            found.push(format!("P4: {pending} pending tasks, {queued} in queues"));
         }
     }
 }

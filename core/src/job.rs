@@ -28,11 +28,19 @@ pub(crate) struct Job {
     pub(crate) events: Vec<v1::JobEvent>,
     /// Attempts that have not ended, by instance: one at most for each.
     pub(crate) active: BTreeMap<u32, TaskNumber>,
-    /// Attempts that have ended and are still kept, oldest first.
-    pub(crate) ended: BTreeSet<TaskNumber>,
+    /// Attempts that have ended and are still kept, by when they ended.
+    pub(crate) ended: BTreeSet<(Timestamp, TaskNumber)>,
+    /// All of them by state; indexed by the state's number.
+    pub(crate) counts: [u32; 16],
 }
 
 impl Job {
+    /// Returns every attempt: the active by instance, then the ended, oldest first.
+    pub(crate) fn task_numbers(&self) -> impl Iterator<Item = TaskNumber> + '_ {
+        let ended = self.ended.iter().map(|(_, number)| number);
+        self.active.values().chain(ended).copied()
+    }
+
     pub(crate) fn push_event(&mut self, event: v1::JobEvent) {
         if self.events.len() >= MAX_EVENTS {
             self.events.remove(0);

@@ -3,10 +3,10 @@
 use aurora_proto::v1::{self, JobState, TaskState};
 
 use crate::cluster::Effect;
-use crate::ids::{ConfigIdx, JobIdx, TaskNumber};
+use crate::ids::{AgentIdx, ConfigIdx, JobIdx, TaskNumber};
 use crate::penalty;
 use crate::scheduler::Scheduler;
-use crate::task::{Task, is_terminal};
+use crate::task::{Task, is_on_agent, is_terminal};
 use crate::time::Timestamp;
 use crate::transitions::{Consequences, Replacement, Verdict, judge};
 
@@ -39,6 +39,7 @@ impl Scheduler {
             flaps: 0,
             ancestor: None,
             events: Vec::with_capacity(4),
+            dirty: false,
         }
     }
 
@@ -71,10 +72,29 @@ impl Scheduler {
                 false
             }
             Verdict::Legal(consequences) => {
-                self.carry_out(now, number, to, message, consequences);
+                self.carry_out(now, number, to, message, consequences, |_| ());
                 true
             }
         }
+    }
+
+    /// Gives a pending task to an agent.
+    pub(crate) fn assign(
+        &mut self,
+        now: Timestamp,
+        number: TaskNumber,
+        agent: AgentIdx,
+        ports: &[u16],
+    ) {
+        let to = TaskState::Assigned;
+        let Verdict::Legal(consequences) = judge(self.task_state(number), to) else {
+            self.counters.illegal_transitions += 1;
+            return;
+        };
+        self.carry_out(now, number, to, "", consequences, |task| {
+            task.agent = Some(agent);
+            task.ports = ports.into();
+        });
     }
 
     fn carry_out(
@@ -84,11 +104,13 @@ impl Scheduler {
         to: TaskState,
         message: &str,
         consequences: Consequences,
+        also: impl FnOnce(&mut Task),
     ) {
         let Some(before) = self.state.tasks.get(&number) else {
             return;
         };
-        let job = before.job;
+        let (job, config, state) = (before.job, before.config, before.state);
+        let was_killed = to == TaskState::Killed || before.was_ever(TaskState::Killing);
         let replace = is_terminal(to) && self.is_replaced(before, consequences.replacement);
         let flaps = penalty::flaps_after(before, now, &self.settings);
         self.counters.transitions += 1;
@@ -99,15 +121,22 @@ impl Scheduler {
             if to == TaskState::Partitioned {
                 task.times_partitioned = task.times_partitioned.saturating_add(1);
             }
+            also(task);
             task.push_event(now, to, message);
         });
+        if state == TaskState::Pending {
+            self.groups.remove((job, config), number);
+        }
+        if is_on_agent(state) && !is_on_agent(to) {
+            self.wake_limited(job);
+        }
         if consequences.kill {
             self.send_kill(number);
         }
         if replace {
             self.replace(now, number, flaps);
         } else if is_terminal(to) {
-            self.note_job_end(now, job, to);
+            self.note_job_end(now, job, was_killed);
         }
         self.arm(number);
         if consequences.then_lost {
@@ -151,17 +180,10 @@ impl Scheduler {
         self.add_task(task);
     }
 
-    fn note_job_end(&mut self, now: Timestamp, job: JobIdx, last: TaskState) {
+    fn note_job_end(&mut self, now: Timestamp, job: JobIdx, killed: bool) {
         if !self.state.job(job).active.is_empty() {
             return;
         }
-        let killed = last == TaskState::Killed
-            || self
-                .state
-                .job(job)
-                .events
-                .last()
-                .is_some_and(|event| event.kind == "kill");
         let job = self.state.job_mut(job);
         job.state = if killed {
             JobState::JobKilled

@@ -10,7 +10,7 @@ use crate::ports;
 use crate::resources::{Resources, millis_to_cores};
 
 /// Active instances of one job by attribute and value of their hosts.
-pub(crate) type AttributeCounts = BTreeMap<(String, String), u32>;
+pub(crate) type AttributeCounts = BTreeMap<String, BTreeMap<String, u32>>;
 
 /// One reason why a host may not take a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +35,26 @@ impl Request<'_> {
         offered.available.fits(&self.resources)
             && ports::count(&offered.ports) >= self.config.proto.ports.len()
             && self.meets_static_demands(agent)
-            && self.limit_vetoes(agent, counts).next().is_none()
+            && self
+                .config
+                .constraints
+                .iter()
+                .all(|constraint| within_limit(constraint, agent, counts))
     }
 
     /// Whether the host's attributes allow the task at all.
     pub(crate) fn meets_static_demands(&self, agent: &Agent) -> bool {
-        self.static_vetoes(agent).next().is_none()
+        !self.is_kept_out(agent)
+            && self
+                .config
+                .constraints
+                .iter()
+                .all(|constraint| is_met(constraint, agent))
+    }
+
+    /// The host is dedicated, and the task did not ask for that.
+    fn is_kept_out(&self, agent: &Agent) -> bool {
+        !self.config.dedicated && agent.attributes.contains_key("dedicated")
     }
 
     /// Every reason against a host that offers something.
@@ -60,33 +74,18 @@ impl Request<'_> {
         &'a self,
         agent: &'a Agent,
     ) -> impl Iterator<Item = HostVeto> + 'a {
-        let dedicated = (!self.config.dedicated && agent.attributes.contains_key("dedicated"))
-            .then(|| HostVeto {
-                kind: VetoKind::DedicatedConstraintMismatch,
-                subject: "dedicated".to_owned(),
-                shortfall: 0.0,
-            });
-        let values = self
+        let dedicated = self.is_kept_out(agent).then(|| HostVeto {
+            kind: VetoKind::DedicatedConstraintMismatch,
+            subject: "dedicated".to_owned(),
+            shortfall: 0.0,
+        });
+        let unmet = self
             .config
             .constraints
             .iter()
-            .filter_map(|constraint| match constraint {
-                Constraint::Value {
-                    attribute,
-                    negated,
-                    values,
-                } => {
-                    let present = agent
-                        .attributes
-                        .get(attribute)
-                        .is_some_and(|of_host| !of_host.is_disjoint(values));
-                    (present == *negated).then(|| mismatch(attribute))
-                }
-                Constraint::Limit { attribute, .. } => {
-                    (!agent.attributes.contains_key(attribute)).then(|| mismatch(attribute))
-                }
-            });
-        dedicated.into_iter().chain(values)
+            .filter(|constraint| !is_met(constraint, agent))
+            .map(|constraint| veto(VetoKind::ConstraintMismatch, constraint));
+        dedicated.into_iter().chain(unmet)
     }
 
     fn limit_vetoes<'a>(
@@ -97,22 +96,8 @@ impl Request<'_> {
         self.config
             .constraints
             .iter()
-            .filter_map(move |constraint| {
-                let Constraint::Limit { attribute, limit } = constraint else {
-                    return None;
-                };
-                let values = agent.attributes.get(attribute)?;
-                let reached = values.iter().any(|value| {
-                    counts
-                        .get(&(attribute.clone(), value.clone()))
-                        .is_some_and(|n| n >= limit)
-                });
-                reached.then(|| HostVeto {
-                    kind: VetoKind::LimitNotSatisfied,
-                    subject: attribute.clone(),
-                    shortfall: 0.0,
-                })
-            })
+            .filter(|constraint| !within_limit(constraint, agent, counts))
+            .map(|constraint| veto(VetoKind::LimitNotSatisfied, constraint))
     }
 
     fn resource_vetoes(&self, offered: &Offered) -> impl Iterator<Item = HostVeto> {
@@ -136,10 +121,44 @@ impl Request<'_> {
     }
 }
 
-fn mismatch(attribute: &str) -> HostVeto {
+/// Whether the host's attributes are as the constraint wants them; a limit only wants the
+/// attribute to be there.
+fn is_met(constraint: &Constraint, agent: &Agent) -> bool {
+    match constraint {
+        Constraint::Value {
+            attribute,
+            negated,
+            values,
+        } => {
+            let present = agent
+                .attributes
+                .get(attribute)
+                .is_some_and(|of_host| !of_host.is_disjoint(values));
+            present != *negated
+        }
+        Constraint::Limit { attribute, .. } => agent.attributes.contains_key(attribute),
+    }
+}
+
+/// Whether one more of the job's instances may run on hosts like this one.
+fn within_limit(constraint: &Constraint, agent: &Agent, counts: &AttributeCounts) -> bool {
+    let Constraint::Limit { attribute, limit } = constraint else {
+        return true;
+    };
+    let (Some(values), Some(counts)) = (agent.attributes.get(attribute), counts.get(attribute))
+    else {
+        return true;
+    };
+    values
+        .iter()
+        .all(|value| counts.get(value).is_none_or(|n| n < limit))
+}
+
+fn veto(kind: VetoKind, constraint: &Constraint) -> HostVeto {
+    let (Constraint::Value { attribute, .. } | Constraint::Limit { attribute, .. }) = constraint;
     HostVeto {
-        kind: VetoKind::ConstraintMismatch,
-        subject: attribute.to_owned(),
+        kind,
+        subject: attribute.clone(),
         shortfall: 0.0,
     }
 }
@@ -162,10 +181,20 @@ pub(crate) fn count_attributes(
         let Constraint::Limit { attribute, .. } = constraint else {
             continue;
         };
+        // Two limits on one attribute are two demands on the same count.
+        let counted = constraints.iter().find(
+            |other| matches!(other, Constraint::Limit { attribute: of, .. } if of == attribute),
+        );
+        if counted.is_some_and(|first| !std::ptr::eq(first, constraint)) {
+            continue;
+        }
         for value in agent.attributes.get(attribute).into_iter().flatten() {
-            *counts
-                .entry((attribute.clone(), value.clone()))
-                .or_default() += 1;
+            if let Some(n) = counts.get_mut(attribute).and_then(|of| of.get_mut(value)) {
+                *n += 1;
+            } else {
+                let of_attribute = counts.entry(attribute.clone()).or_default();
+                of_attribute.insert(value.clone(), 1);
+            }
         }
     }
 }

@@ -7,6 +7,22 @@ pub(crate) fn count(ranges: &[RangeInclusive<u16>]) -> usize {
     ranges.iter().map(ExactSizeIterator::len).sum()
 }
 
+/// Puts ranges in order, those that touch or overlap as one, so that no port is there twice.
+pub(crate) fn normalise(mut ranges: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| *range.start());
+    let mut apart: Vec<RangeInclusive<u16>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match apart.last_mut() {
+            Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                *last = *last.start()..=*last.end().max(range.end());
+            }
+            _ => apart.push(range),
+        }
+    }
+    apart
+}
+
 /// Takes `n` ports out of `ranges`, the first ones at or after `start`, then from the beginning.
 ///
 /// Returns nothing and changes nothing if there are fewer.
@@ -58,6 +74,13 @@ mod tests {
         assert_eq!(ranges, vec![1..=2]);
         assert_eq!(take(&mut ranges, 2, 12), Some(vec![1, 2]));
         assert_eq!(count(&ranges), 0);
+    }
+
+    #[test]
+    fn overlapping_ranges_hold_each_port_once() {
+        #[expect(clippy::reversed_empty_ranges, reason = "an agent may say anything")]
+        let ranges = vec![10..=12, 1..=3, 3..=5, 6..=6, 9..=8, 65_535..=65_535];
+        assert_eq!(normalise(ranges), vec![1..=6, 10..=12, 65_535..=65_535]);
     }
 
     #[test]

@@ -27,6 +27,15 @@ impl Resources {
             && self.gpu >= request.gpu
     }
 
+    /// Returns how many times `request` fits in; at least 1 where it asks for nothing.
+    pub fn times(&self, request: &Self) -> u64 {
+        let times = |have: u64, want: u64| have.checked_div(want).unwrap_or(u64::MAX);
+        times(self.cpu_millis, request.cpu_millis)
+            .min(times(self.ram, request.ram))
+            .min(times(self.disk, request.disk))
+            .min(times(self.gpu, request.gpu))
+    }
+
     /// Subtracts, stopping at zero in each resource.
     #[must_use]
     pub fn saturating_sub(&self, other: &Self) -> Self {

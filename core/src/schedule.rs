@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aurora_proto::v1::TaskState;
-
 use crate::cluster::{Effect, Launch};
 use crate::groups::GroupKey;
 use crate::ids::{AgentIdx, ConfigIdx, TaskNumber};
@@ -14,11 +12,24 @@ use crate::scheduler::Scheduler;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
-/// Tasks of one group placed in one turn at most.
+/// Tasks of one group placed in one turn at most, while others are ready.
 const TURN: usize = 64;
+/// Hosts looked at in one step at most, give or take one sweep over all of them: a flood of
+/// tasks that fit nowhere must not keep calls waiting.
+const LOOKS: usize = 100_000;
+/// What a turn costs besides its looks.
+const TURN_LOOKS: usize = 10;
 
 /// Launches by agent, until the end of the step.
 type Launches = BTreeMap<AgentIdx, Vec<Launch>>;
+
+/// What one step's placement may still do, and has done.
+struct Round {
+    now: Timestamp,
+    budget: usize,
+    looks: usize,
+    launches: Launches,
+}
 
 /// How a group's turn ended.
 enum Turn {
@@ -37,74 +48,101 @@ impl Scheduler {
         }
     }
 
-    /// Places waiting tasks, up to the step's limit.
+    /// Places waiting tasks, up to the step's limits.
     pub(crate) fn schedule(&mut self, now: Timestamp) {
-        let mut budget = self.settings.max_placements_per_step;
-        let mut launches = Launches::new();
-        while budget > 0 && self.offers.any() {
-            let Some(key) = self.groups.pop_ready() else {
+        let mut round = Round {
+            now,
+            budget: self.settings.max_placements_per_step,
+            looks: LOOKS,
+            launches: Launches::new(),
+        };
+        while round.budget > 0 && round.looks > 0 && self.offers.any() {
+            let Some((key, shape)) = self.groups.pop_ready() else {
                 break;
             };
             self.counters.schedule_attempts += 1;
-            let before = budget;
-            let turn = self.take_turn(now, key, &mut budget, &mut launches);
-            let placed = before - budget;
+            round.looks = round.looks.saturating_sub(TURN_LOOKS);
+            let before = round.budget;
+            let turn = if self.offers.refuses(shape) {
+                Turn::Stuck
+            } else {
+                self.take_turn(key, &mut round)
+            };
+            let placed = before - round.budget;
             match turn {
                 Turn::Done => self.groups.end_turn(key),
                 Turn::Stuck => {
-                    if placed == 0 {
-                        self.counters.schedule_attempts_no_match += 1;
-                    }
-                    let until = self.groups.wait(
-                        key,
-                        now,
-                        self.settings.initial_schedule_delay,
-                        self.settings.max_schedule_delay,
-                        placed > 0,
-                    );
-                    self.timers.set(until, Timer::WakeGroup(key));
+                    self.offers.note_refusal(shape);
+                    self.wait_for_offers(now, key, placed);
                 }
             }
         }
-        self.accept(launches);
+        self.accept(round.launches);
+    }
+
+    fn wait_for_offers(&mut self, now: Timestamp, key: GroupKey, placed: usize) {
+        if placed == 0 {
+            self.counters.schedule_attempts_no_match += 1;
+        }
+        let timer = self.groups.wait(
+            key,
+            now,
+            self.settings.initial_schedule_delay,
+            self.settings.max_schedule_delay,
+            placed > 0,
+        );
+        if let Some(at) = timer {
+            self.timers.set(at, Timer::WakeGroup(key));
+        }
     }
 
     /// Gives one group its turn: hosts are tried in one sweep, since a host that refused one
     /// task of the group refuses them all.
-    fn take_turn(
-        &mut self,
-        now: Timestamp,
-        key: GroupKey,
-        budget: &mut usize,
-        launches: &mut Launches,
-    ) -> Turn {
+    fn take_turn(&mut self, key: GroupKey, round: &mut Round) -> Turn {
         let needed = self.request(key.1).resources.cpu_millis;
         let mut counts = self.attribute_counts(key);
-        let mut left = TURN.min(*budget);
-        // Everything up to here in the order of free cores has refused or is full.
-        let mut frontier = None;
-        let mut host = None;
-        while let Some(number) = self.next_pending(key) {
-            if left == 0 {
-                return Turn::Done;
-            }
-            let agent = loop {
-                if let Some(agent) = host.filter(|agent| self.fits_on(key.1, *agent, &counts)) {
-                    break agent;
-                }
-                frontier = self.offers.next_candidate(needed, frontier);
-                let Some((_, agent)) = frontier else {
-                    return Turn::Stuck;
-                };
-                host = Some(agent);
-            };
-            let launch = self.place(now, number, agent, &mut counts);
-            launches.entry(agent).or_default().extend(launch);
-            self.pop_pending(key);
-            left -= 1;
-            *budget -= 1;
+        let mut left = round.budget;
+        if self.groups.has_ready() {
+            left = left.min(TURN);
         }
-        Turn::Done
+        // The host that is being filled, with the free cores that the order has it under;
+        // everything before it in that order has refused or is full.
+        let mut host: Option<(u64, AgentIdx)> = None;
+        let turn = loop {
+            let Some(number) = self.groups.first(key) else {
+                break Turn::Done;
+            };
+            if left == 0 {
+                break Turn::Done;
+            }
+            let fits = |(_, agent): &(u64, AgentIdx)| self.fits_on(key.1, *agent, &counts);
+            let Some((_, agent)) = host.filter(fits) else {
+                let next = self.offers.next_candidate(needed, host);
+                self.settle(host);
+                host = next;
+                round.looks = round.looks.saturating_sub(1);
+                if host.is_none() {
+                    break Turn::Stuck;
+                }
+                continue;
+            };
+            if let Some(launch) = self.place(round.now, number, agent, &mut counts) {
+                round.launches.entry(agent).or_default().push(launch);
+            }
+            left -= 1;
+            round.budget -= 1;
+        };
+        self.settle(host);
+        turn
+    }
+
+    /// Puts a host that has been filled in its new place in the order.
+    fn settle(&mut self, host: Option<(u64, AgentIdx)>) {
+        let Some((before, agent)) = host else { return };
+        if let Some(offered) = &self.state.agent(agent).offered {
+            let after = offered.available.cpu_millis;
+            self.offers.reindex(agent, before, after);
+        }
     }
 
     fn fits_on(&self, config: ConfigIdx, agent: AgentIdx, counts: &AttributeCounts) -> bool {
@@ -114,23 +152,6 @@ impl Scheduler {
             .offered
             .as_ref()
             .is_some_and(|offered| request.fits(agent, offered, counts))
-    }
-
-    /// Returns the group's first task that is still pending, dropping others before it.
-    fn next_pending(&mut self, key: GroupKey) -> Option<TaskNumber> {
-        loop {
-            let number = *self.groups.get(key)?.queue.front()?;
-            if self.task_state(number) == Some(TaskState::Pending) {
-                return Some(number);
-            }
-            self.pop_pending(key);
-        }
-    }
-
-    fn pop_pending(&mut self, key: GroupKey) {
-        if let Some(group) = self.groups.get_mut(key) {
-            group.queue.pop_front();
-        }
     }
 
     /// Gives the task to the agent.
@@ -151,10 +172,8 @@ impl Scheduler {
         let agent = self.state.agent_mut(agent_idx);
         let start = agent.next_port;
         let offered = agent.offered.as_mut()?;
-        let before = offered.available.cpu_millis;
-        offered.available -= resources;
-        let after = offered.available.cpu_millis;
         let assigned = ports::take(&mut offered.ports, proto.ports.len(), start)?;
+        offered.available -= resources;
         if let Some(last) = assigned.last() {
             agent.next_port = last.wrapping_add(1);
         }
@@ -163,13 +182,8 @@ impl Scheduler {
             let id = Arc::clone(&agent.id);
             self.state.dirty.agents.insert(id);
         }
-        self.offers.reindex(agent_idx, before, after);
         self.counters.placements += 1;
-        self.state.update_task(number, |task| {
-            task.agent = Some(agent_idx);
-            task.ports = assigned.clone().into_boxed_slice();
-        });
-        self.change_state(now, number, TaskState::Assigned, "");
+        self.assign(now, number, agent_idx, &assigned);
 
         let task = self.state.tasks.get(&number)?;
         Some(Launch {
@@ -203,11 +217,9 @@ impl Scheduler {
     /// Counts the job's instances by the attributes that the configuration limits.
     pub(crate) fn attribute_counts(&self, key: GroupKey) -> AttributeCounts {
         let mut counts = AttributeCounts::new();
-        let constraints = &self.state.config(key.1).constraints;
-        let limits = constraints
-            .iter()
-            .any(|constraint| matches!(constraint, crate::config::Constraint::Limit { .. }));
-        if limits {
+        let config = self.state.config(key.1);
+        let constraints = &config.constraints;
+        if config.limited {
             let active = self.state.job(key.0).active.values();
             for task in active.filter_map(|number| self.state.tasks.get(number)) {
                 if let Some(agent) = task.agent.filter(|_| task.is_on_agent()) {

@@ -20,6 +20,9 @@ use crate::task::{Task, is_transient};
 use crate::time::Timestamp;
 use crate::timers::{Timer, Timers, state_ord};
 
+/// Timers that one step deals with at most: a rack that is lost must not keep calls waiting.
+const TIMERS: usize = 10_000;
+
 /// Something that the scheduler has to deal with.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -56,6 +59,8 @@ pub struct Scheduler {
     pub(crate) offers: OfferTable,
     pub(crate) counters: Counters,
     pub(crate) connected: bool,
+    /// The last task that a comparison with the cluster that is under way has asked about.
+    pub(crate) reconciling: Option<TaskNumber>,
     /// Grows into the step's effects.
     pub(crate) effects: Vec<Effect>,
     rng: u64,
@@ -67,6 +72,7 @@ impl Scheduler {
     /// # Errors
     /// If `settings.allowed_environments` is no regular expression.
     pub fn new(settings: Settings, seed: u64) -> Result<Self, regex::Error> {
+        let settings = settings.sane();
         let environments = Regex::new(&format!("^(?:{})$", settings.allowed_environments))?;
         Ok(Self {
             settings,
@@ -77,6 +83,7 @@ impl Scheduler {
             offers: OfferTable::default(),
             counters: Counters::default(),
             connected: false,
+            reconciling: None,
             effects: Vec::new(),
             rng: seed,
         })
@@ -135,7 +142,10 @@ impl Scheduler {
                 Input::Cluster(event) => self.cluster_event(now, event),
             }
         }
-        while let Some(timer) = self.timers.pop_due(now) {
+        for _ in 0..TIMERS {
+            let Some(timer) = self.timers.pop_due(now) else {
+                break;
+            };
             self.fire(now, &timer);
         }
         self.schedule(now);
@@ -187,7 +197,7 @@ impl Scheduler {
             Call::EditJob(request) => self.edit_job(now, &request),
             Call::PruneTasks(request) => self.prune_tasks(now, &request),
             Call::Reconcile(v1::ReconcileRequest {}) => {
-                let tasks = self.reconcile();
+                let tasks = self.reconcile(now);
                 Ok(Reply::Reconcile(v1::ReconcileResponse { tasks }))
             }
         }
@@ -216,11 +226,18 @@ impl Scheduler {
                     self.change_state(now, task, TaskState::Lost, message);
                 }
             }
-            Timer::WakeGroup(key) => self.groups.wake_if_due(key, now),
-            Timer::OfferExpiry(agent, generation) => self.expire_offers(agent, generation),
+            Timer::WakeGroup(key) => {
+                if let Some(at) = self.groups.timer_fired(key, now) {
+                    self.timers.set(at, Timer::WakeGroup(key));
+                }
+            }
+            Timer::OfferExpiry(agent) => self.expire_offers(now, agent),
             Timer::Prune => self.prune_history(now),
+            Timer::ReconcileMore => self.reconcile_more(now),
             Timer::Reconcile => {
-                self.reconcile();
+                if self.reconciling.is_none() {
+                    self.reconcile(now);
+                }
                 self.timers
                     .set(now + self.settings.reconcile_interval, Timer::Reconcile);
             }
@@ -255,7 +272,10 @@ impl Scheduler {
                 .set(at, Timer::Transient(number, state_ord(state)));
         }
         match state {
-            TaskState::Pending => self.groups.add((task.job, task.config), number),
+            TaskState::Pending => {
+                let shape = self.state.config(task.config).shape(task.job);
+                self.groups.add((task.job, task.config), shape, number);
+            }
             TaskState::Throttled => {
                 let at = since + penalty::delay(task.flaps, &self.settings);
                 self.timers.set(at, Timer::EndThrottle(number));

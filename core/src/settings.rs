@@ -51,8 +51,29 @@ pub struct Settings {
     pub request_retention: Duration,
     /// Answers remembered at most.
     pub max_remembered_requests: usize,
+    /// Bytes of answers remembered at most.
+    pub max_remembered_bytes: usize,
     /// How often tasks are compared with the cluster's.
     pub reconcile_interval: Duration,
+}
+
+impl Settings {
+    /// Returns these settings with every wait long enough not to spin.
+    #[must_use]
+    pub(crate) fn sane(mut self) -> Self {
+        for wait in [
+            &mut self.initial_kill_retry,
+            &mut self.max_kill_retry,
+            &mut self.initial_schedule_delay,
+            &mut self.max_schedule_delay,
+            &mut self.offer_hold,
+            &mut self.reconcile_interval,
+        ] {
+            *wait = (*wait).max(Duration::from_millis(10));
+        }
+        self.max_placements_per_step = self.max_placements_per_step.max(1);
+        self
+    }
 }
 
 impl Default for Settings {
@@ -81,6 +102,7 @@ impl Default for Settings {
             history_max_per_job: 100,
             request_retention: minutes(24 * 60),
             max_remembered_requests: 100_000,
+            max_remembered_bytes: 64 << 20,
             reconcile_interval: minutes(5),
         }
     }

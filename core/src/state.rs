@@ -38,7 +38,8 @@ pub(crate) struct Dirty {
     pub(crate) meta: bool,
     pub(crate) jobs: BTreeSet<Arc<str>>,
     pub(crate) configs: BTreeSet<ConfigDigest>,
-    pub(crate) tasks: BTreeSet<TaskNumber>,
+    /// In the order in which they were changed first; each once.
+    pub(crate) tasks: Vec<TaskNumber>,
     pub(crate) requests: BTreeSet<String>,
     pub(crate) agents: BTreeSet<Arc<str>>,
     pub(crate) frameworks: BTreeSet<String>,
@@ -58,10 +59,38 @@ pub(crate) struct State {
     pub(crate) requests: BTreeMap<String, AnsweredRequest>,
     /// Oldest first.
     pub(crate) request_order: VecDeque<(Timestamp, String)>,
+    /// What the answers take, in bytes.
+    pub(crate) request_bytes: usize,
     pub(crate) frameworks: BTreeMap<String, String>,
     /// Tasks by state, for metrics; indexed by the state's number.
     pub(crate) tasks_by_state: [u64; 16],
     pub(crate) dirty: Dirty,
+}
+
+/// What the indexes hold of a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    job: JobIdx,
+    config: ConfigIdx,
+    instance: u32,
+    state: TaskState,
+    ended: Option<Timestamp>,
+    agent: Option<AgentIdx>,
+    on_agent: bool,
+}
+
+impl Place {
+    fn of(task: &Task) -> Self {
+        Self {
+            job: task.job,
+            config: task.config,
+            instance: task.instance,
+            state: task.state,
+            ended: task.is_terminal().then(|| task.since()),
+            agent: task.agent,
+            on_agent: task.is_on_agent(),
+        }
+    }
 }
 
 impl State {
@@ -110,6 +139,11 @@ impl State {
         if let Some(idx) = self.configs_by_digest.get(&config.digest) {
             return *idx;
         }
+        self.insert_config(config)
+    }
+
+    /// Adds a configuration that is not there yet.
+    pub(crate) fn insert_config(&mut self, config: Config) -> ConfigIdx {
         let digest = config.digest;
         let idx = ConfigIdx::new(self.configs.insert(config));
         self.configs_by_digest.insert(digest, idx);
@@ -157,69 +191,81 @@ impl State {
     }
 
     /// Adds a task; its configuration, job and agent gain it.
-    pub(crate) fn insert_task(&mut self, task: Task) {
+    pub(crate) fn insert_task(&mut self, mut task: Task) {
         self.retain_config(task.config);
-        self.tasks_by_state[task.state as usize] += 1;
-        self.index_task(&task);
-        self.dirty.tasks.insert(task.number);
+        self.index_task(task.number, Place::of(&task));
+        self.dirty.tasks.push(task.number);
+        task.dirty = true;
         self.tasks.insert(task.number, task);
     }
 
-    /// Changes a task; every index follows.
+    /// Changes a task; every index follows. Its number, job, configuration and instance stay.
     pub(crate) fn update_task(&mut self, number: TaskNumber, change: impl FnOnce(&mut Task)) {
-        let Some(mut task) = self.tasks.remove(&number) else {
+        let Some(task) = self.tasks.get_mut(&number) else {
             return;
         };
-        self.tasks_by_state[task.state as usize] -= 1;
-        self.unindex_task(&task);
-        change(&mut task);
-        self.tasks_by_state[task.state as usize] += 1;
-        self.index_task(&task);
-        self.dirty.tasks.insert(number);
-        self.tasks.insert(number, task);
+        let before = Place::of(task);
+        change(task);
+        let after = Place::of(task);
+        if !std::mem::replace(&mut task.dirty, true) {
+            self.dirty.tasks.push(number);
+        }
+        if before != after {
+            self.unindex_task(number, before);
+            self.index_task(number, after);
+        }
     }
 
     pub(crate) fn remove_task(&mut self, number: TaskNumber) {
         let Some(task) = self.tasks.remove(&number) else {
             return;
         };
-        self.tasks_by_state[task.state as usize] -= 1;
-        self.unindex_task(&task);
-        self.dirty.tasks.insert(number);
+        self.unindex_task(number, Place::of(&task));
+        if !task.dirty {
+            self.dirty.tasks.push(number);
+        }
         self.release_config(task.config);
     }
 
-    fn index_task(&mut self, task: &Task) {
+    fn index_task(&mut self, number: TaskNumber, place: Place) {
+        self.tasks_by_state[place.state as usize] += 1;
         let job = self
             .jobs
-            .get_mut(task.job.index())
+            .get_mut(place.job.index())
             .expect("a job is removed only after its last task");
-        if task.is_terminal() {
-            job.ended.insert(task.number);
-        } else {
-            job.active.insert(task.instance, task.number);
-        }
-        if let Some(agent) = task.agent.filter(|_| task.is_on_agent()) {
-            let resources = self.config(task.config).resources;
-            let agent = self.agent_mut(agent);
-            agent.tasks.insert(task.number);
+        job.counts[place.state as usize] += 1;
+        match place.ended {
+            Some(at) => job.ended.insert((at, number)),
+            None => job.active.insert(place.instance, number).is_none(),
+        };
+        let Some(agent) = place.agent else { return };
+        let resources = self.config(place.config).resources;
+        let agent = self.agent_mut(agent);
+        agent.users += 1;
+        if place.on_agent {
+            agent.tasks.insert(number);
             agent.used += resources;
         }
     }
 
-    fn unindex_task(&mut self, task: &Task) {
+    fn unindex_task(&mut self, number: TaskNumber, place: Place) {
+        self.tasks_by_state[place.state as usize] -= 1;
         let job = self
             .jobs
-            .get_mut(task.job.index())
+            .get_mut(place.job.index())
             .expect("a job is removed only after its last task");
-        job.ended.remove(&task.number);
-        if job.active.get(&task.instance) == Some(&task.number) {
-            job.active.remove(&task.instance);
+        job.counts[place.state as usize] -= 1;
+        if let Some(at) = place.ended {
+            job.ended.remove(&(at, number));
+        } else if job.active.get(&place.instance) == Some(&number) {
+            job.active.remove(&place.instance);
         }
-        if let Some(agent) = task.agent.filter(|_| task.is_on_agent()) {
-            let resources = self.config(task.config).resources;
-            let agent = self.agent_mut(agent);
-            agent.tasks.remove(&task.number);
+        let Some(agent) = place.agent else { return };
+        let resources = self.config(place.config).resources;
+        let agent = self.agent_mut(agent);
+        agent.users -= 1;
+        if place.on_agent {
+            agent.tasks.remove(&number);
             agent.used -= resources;
         }
     }
@@ -247,15 +293,42 @@ impl State {
         idx
     }
 
+    /// Forgets the agents that are asked for, where no task refers to them and they offer
+    /// nothing.
+    pub(crate) fn forget_agents(&mut self, asked: impl Fn(&Agent) -> bool) {
+        let idle: Vec<AgentIdx> = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.users == 0 && agent.offered.is_none() && asked(agent))
+            .map(|(idx, _)| AgentIdx::new(idx))
+            .collect();
+        for idx in idle {
+            self.remove_agent(idx);
+        }
+    }
+
+    fn remove_agent(&mut self, idx: AgentIdx) {
+        let Some(agent) = self.agents.try_remove(idx.index()) else {
+            return;
+        };
+        self.agents_by_id.remove(&agent.id);
+        if agent.stored {
+            self.dirty.agents.insert(agent.id);
+        }
+    }
+
     pub(crate) fn remember_request(&mut self, id: String, request: AnsweredRequest) {
         self.request_order.push_back((request.answered, id.clone()));
         self.dirty.requests.insert(id.clone());
+        self.request_bytes += request.response.len();
         self.requests.insert(id, request);
     }
 
     pub(crate) fn forget_oldest_request(&mut self) {
         if let Some((_, id)) = self.request_order.pop_front() {
-            self.requests.remove(&id);
+            if let Some(request) = self.requests.remove(&id) {
+                self.request_bytes -= request.response.len();
+            }
             self.dirty.requests.insert(id);
         }
     }

@@ -1,12 +1,24 @@
 //! What the cluster says, and what the scheduler makes of it.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::time::Duration;
 
 use aurora_proto::v1::TaskState;
 
 use crate::cluster::{AgentId, ClusterEvent, Effect, ReportedState, StatusUpdate};
+use crate::ids::TaskNumber;
 use crate::scheduler::Scheduler;
+use crate::task::is_on_agent;
 use crate::time::Timestamp;
+use crate::timers::Timer;
+
+/// Tasks asked about at a time.
+const RECONCILE_BATCH: usize = 1_000;
+/// Tasks, ended ones among them, looked at for that.
+const RECONCILE_SCAN: usize = 5_000;
+/// Between two batches; a million tasks take a minute.
+const RECONCILE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Scheduler {
     pub(crate) fn cluster_event(&mut self, now: Timestamp, event: ClusterEvent) {
@@ -14,10 +26,11 @@ impl Scheduler {
             ClusterEvent::Connected => {
                 self.connected = true;
                 self.drop_offers();
-                self.reconcile();
+                self.reconcile(now);
             }
             ClusterEvent::Disconnected => {
                 self.connected = false;
+                self.reconciling = None;
                 self.drop_offers();
             }
             ClusterEvent::Offers(offers) => self.add_offers(now, offers),
@@ -72,33 +85,61 @@ impl Scheduler {
         for offer in &offers {
             self.rescind_offer(offer);
         }
-        let tasks: BTreeSet<_> = self.state.agent(idx).tasks.clone();
+        let agent = self.state.agent_mut(idx);
+        agent.gone = true;
+        let tasks: BTreeSet<_> = agent.tasks.clone();
         for number in tasks {
             self.change_state(now, number, TaskState::Lost, "the agent is gone");
         }
     }
 
-    /// Asks the cluster what it knows of every task that it should have, and of any other.
-    /// Returns how many tasks were asked about.
-    pub(crate) fn reconcile(&mut self) -> u32 {
+    /// Begins to ask the cluster what it knows of every task that it should have, a batch at a
+    /// time, and then of any other. Returns how many tasks are asked about.
+    pub(crate) fn reconcile(&mut self, now: Timestamp) -> u32 {
         if !self.connected {
             return 0;
         }
         self.counters.reconciliations += 1;
-        let tasks: Vec<_> = self
-            .state
-            .agents
-            .iter()
-            .flat_map(|(_, agent)| &agent.tasks)
-            .filter_map(|number| self.state.tasks.get(number))
-            .map(|task| (self.task_id(task), self.agent_id(task.agent)))
-            .collect();
-        let asked = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let under_way = self.reconciling.replace(TaskNumber(0)).is_some();
+        if !under_way {
+            self.reconcile_more(now);
+        }
+        let asked: u64 = (0..16)
+            .filter_map(|n| TaskState::try_from(n).ok())
+            .filter(|state| is_on_agent(*state))
+            .map(|state| self.state.count(state))
+            .sum();
+        u32::try_from(asked).unwrap_or(u32::MAX)
+    }
+
+    /// Asks about the next batch, and at the end about whatever else the cluster has.
+    pub(crate) fn reconcile_more(&mut self, now: Timestamp) {
+        let Some(after) = self.reconciling else {
+            return;
+        };
+        let range = (Bound::Excluded(after), Bound::Unbounded);
+        let (mut last, mut more) = (None, false);
+        let mut tasks = Vec::new();
+        for (n, (number, task)) in self.state.tasks.range(range).enumerate() {
+            if tasks.len() == RECONCILE_BATCH || n == RECONCILE_SCAN {
+                more = true;
+                break;
+            }
+            last = Some(*number);
+            if task.is_on_agent() {
+                tasks.push((self.task_id(task), self.agent_id(task.agent)));
+            }
+        }
         if !tasks.is_empty() {
             self.effects.push(Effect::Reconcile { tasks });
         }
-        self.effects.push(Effect::Reconcile { tasks: Vec::new() });
-        asked
+        self.reconciling = last.filter(|_| more);
+        if more {
+            let at = now + RECONCILE_PAUSE;
+            self.timers.set(at, Timer::ReconcileMore);
+        } else {
+            self.effects.push(Effect::Reconcile { tasks: Vec::new() });
+        }
     }
 }
 

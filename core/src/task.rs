@@ -8,6 +8,9 @@ use crate::time::Timestamp;
 /// The events kept of one task; the oldest after the first are dropped beyond it.
 const MAX_EVENTS: usize = 32;
 
+/// The longest message kept with an event, in bytes; it comes from outside.
+const MAX_MESSAGE: usize = 1_024;
+
 /// One attempt at running one instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
@@ -27,6 +30,8 @@ pub(crate) struct Task {
     pub(crate) ancestor: Option<TaskNumber>,
     /// Oldest first; never empty.
     pub(crate) events: Vec<Event>,
+    /// The store does not have it as it is.
+    pub(crate) dirty: bool,
 }
 
 /// When a task came into a state, and why.
@@ -60,6 +65,11 @@ impl Task {
         if self.events.len() >= MAX_EVENTS {
             self.events.remove(1);
         }
+        let mut end = MAX_MESSAGE.min(message.len());
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let message = message.split_at(end).0;
         let message = (!message.is_empty()).then(|| message.into());
         self.events.push(Event { at, state, message });
         self.state = state;

@@ -22,12 +22,14 @@ pub(crate) enum Timer {
     Partition(TaskNumber, Timestamp),
     /// A group is tried again.
     WakeGroup(GroupKey),
-    /// An agent's offers have been held long enough.
-    OfferExpiry(AgentIdx, u64),
+    /// An agent's offers may have been held long enough.
+    OfferExpiry(AgentIdx),
     /// Old history goes.
     Prune,
     /// Tasks are compared with the cluster's.
     Reconcile,
+    /// The next tasks of a comparison that is under way.
+    ReconcileMore,
 }
 
 /// A task state's number, which is ordered.

@@ -189,8 +189,11 @@ fn from_partitioned(to: TaskState) -> Option<Consequences> {
             kill: true,
             ..UNLESS_KILLING
         }),
-        // The agent cannot hear a kill now; if it comes back, the task is a stray and ends.
-        S::Killing | S::Restarting | S::Draining | S::Preempting => Some(THEN_LOST),
+        // The agent may not hear a kill now; if it comes back, the task is a stray and ends.
+        S::Killing | S::Restarting | S::Draining | S::Preempting => Some(Consequences {
+            kill: true,
+            ..THEN_LOST
+        }),
         _ => None,
     }
 }

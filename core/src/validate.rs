@@ -20,6 +20,10 @@ const MAX_JOB_BYTES: usize = 64 * 1024;
 const MAX_PRIORITY: i32 = 1_000_000;
 /// A machine that nobody has, as a guard against slips.
 const MAX_CORES: f64 = 100_000.0;
+/// What a core is divided into.
+const MIN_CORES: f64 = 0.001;
+const MAX_CONSTRAINTS: usize = 64;
+const MAX_CONSTRAINT_VALUES: usize = 1_024;
 const MB: i64 = 1024 * 1024;
 const TIERS: [&str; 3] = ["preferred", "preemptible", "revocable"];
 
@@ -65,6 +69,7 @@ pub(crate) fn validate_job<'a>(
         return invalid("the job has no `task`");
     };
     validate_task(task)?;
+    validate_constraints(&task.constraints, &key.role)?;
     if task.service && job.cron.is_some() {
         return invalid("a job cannot be both a service and a cron job");
     }
@@ -167,16 +172,16 @@ fn validate_task(task: &v1::TaskConfig) -> Result<(), ApiError> {
     if distinct.len() != task.ports.len() || task.ports.iter().any(String::is_empty) {
         return invalid("`ports` has an empty name, or one twice");
     }
-    validate_constraints(&task.constraints)
+    Ok(())
 }
 
 fn validate_resources(resources: Option<&v1::Resources>) -> Result<(), ApiError> {
     let Some(resources) = resources else {
         return invalid("the task has no `resources`");
     };
-    if !(resources.cpu > 0.0 && resources.cpu <= MAX_CORES) {
+    if !(resources.cpu >= MIN_CORES && resources.cpu <= MAX_CORES) {
         return invalid(format!(
-            "`resources.cpu` is {}; it is above 0 and at most {MAX_CORES}",
+            "`resources.cpu` is {}; it lies within {MIN_CORES} and {MAX_CORES}",
             resources.cpu
         ));
     }
@@ -245,29 +250,33 @@ fn validate_order(
             previous = Some(process);
         }
     }
-    // Take away what depends on nothing, until nothing is left or everything waits for another.
-    let mut left: BTreeSet<&str> = by_name.keys().copied().collect();
-    loop {
-        let free: Vec<&str> = left
-            .iter()
-            .copied()
-            .filter(|name| {
-                after
-                    .get(name)
-                    .is_none_or(|before| before.is_disjoint(&left))
-            })
-            .collect();
-        if free.is_empty() {
-            break;
-        }
-        for name in free {
-            left.remove(name);
+    // Take away what waits for nothing, until nothing is left or everything waits for another.
+    let mut waits_for: BTreeMap<&str, usize> = by_name.keys().map(|name| (*name, 0)).collect();
+    for (name, before) in &after {
+        waits_for.insert(name, before.len());
+    }
+    let mut followers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, before) in &after {
+        for before in before {
+            followers.entry(before).or_default().push(name);
         }
     }
-    if left.is_empty() {
+    let mut free: Vec<&str> = by_name.keys().copied().collect();
+    free.retain(|name| waits_for.get(name) == Some(&0));
+    while let Some(name) = free.pop() {
+        waits_for.remove(name);
+        for follower in followers.remove(name).unwrap_or_default() {
+            let left = waits_for.entry(follower).or_default();
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                free.push(follower);
+            }
+        }
+    }
+    if waits_for.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = left.into_iter().collect();
+    let names: Vec<&str> = waits_for.into_keys().take(20).collect();
     invalid(format!(
         "the order of {} goes in a circle",
         names.join(", ")
@@ -294,7 +303,14 @@ fn check_edge(before: &v1::Process, after: &v1::Process) -> Result<(), ApiError>
     Ok(())
 }
 
-fn validate_constraints(constraints: &[v1::PlacementConstraint]) -> Result<(), ApiError> {
+fn validate_constraints(
+    constraints: &[v1::PlacementConstraint],
+    role: &str,
+) -> Result<(), ApiError> {
+    use v1::placement_constraint::Kind;
+    if constraints.len() > MAX_CONSTRAINTS {
+        return invalid(format!("more than {MAX_CONSTRAINTS} constraints"));
+    }
     for constraint in constraints {
         let name = &constraint.attribute;
         if name.is_empty() || name.len() > MAX_NAME {
@@ -302,16 +318,36 @@ fn validate_constraints(constraints: &[v1::PlacementConstraint]) -> Result<(), A
         }
         match &constraint.kind {
             None => return invalid(format!("the constraint on `{name}` demands nothing")),
-            Some(v1::placement_constraint::Kind::Value(value)) if value.values.is_empty() => {
+            Some(Kind::Value(value)) if value.values.is_empty() => {
                 return invalid(format!("the constraint on `{name}` has no values"));
             }
-            Some(v1::placement_constraint::Kind::Limit(limit)) if limit.limit == 0 => {
+            Some(Kind::Value(value)) if value.values.len() > MAX_CONSTRAINT_VALUES => {
+                return invalid(format!("the constraint on `{name}` has too many values"));
+            }
+            Some(Kind::Limit(limit)) if limit.limit == 0 => {
                 return invalid(format!(
                     "the limit on `{name}` is 0, which no host can meet"
                 ));
             }
+            Some(kind) if name == "dedicated" => validate_dedicated(kind, role)?,
             Some(_) => {}
         }
     }
     Ok(())
+}
+
+/// A job may ask for hosts that are dedicated to its own role, or to everybody's use of a kind.
+fn validate_dedicated(kind: &v1::placement_constraint::Kind, role: &str) -> Result<(), ApiError> {
+    if let v1::placement_constraint::Kind::Value(value) = kind
+        && let [dedicated] = value.values.as_slice()
+        && !value.negated
+    {
+        let owner = dedicated.split('/').next().unwrap_or_default();
+        if owner == role || owner == "*" {
+            return Ok(());
+        }
+    }
+    invalid(format!(
+        "the constraint on `dedicated` has to be one value, `{role}`, `{role}/…` or `*/…`"
+    ))
 }

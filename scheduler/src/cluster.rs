@@ -1,5 +1,7 @@
 //! Clusters: where tasks run. The core speaks to all of them through one trait.
 
+pub mod embedded;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

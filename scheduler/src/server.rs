@@ -5,7 +5,7 @@ mod snapshots;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub(crate) use self::snapshots::Snapshots;
 use crate::api::{self, Context};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
+pub use crate::cluster::embedded::RunningTasks;
 use crate::cluster::embedded::{EmbeddedCluster, EmbeddedConfig};
 use crate::engine::{EngineThreads, Prepared};
 use crate::metrics::Metrics;
@@ -82,15 +83,6 @@ pub struct Server {
     fatal: watch::Receiver<Option<String>>,
 }
 
-/// What becomes of the tasks when the scheduler stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunningTasks {
-    /// They run on and are taken back by the next scheduler on the same data directory.
-    Keep,
-    /// They are ended.
-    End,
-}
-
 impl Server {
     /// Starts a scheduler.
     ///
@@ -118,6 +110,7 @@ impl Server {
             .map_err(StartError::Engine)?;
 
         let stopping = CancellationToken::new();
+        let data_dir = config.data_dir.clone();
         let snapshots =
             Snapshots::new(config.data_dir, config.snapshots, Arc::clone(&clock));
         let background =
@@ -136,6 +129,7 @@ impl Server {
             .with_graceful_shutdown(async move { until.cancelled().await });
         let api = tokio::spawn(async move { serve.await });
         let fatal = threads.engine().fatal();
+        note_address(&data_dir, address);
         tracing::info!(%address, "the scheduler is up");
         Ok(Self { address, stopping, api, background, threads, cluster, fatal })
     }
@@ -161,11 +155,19 @@ impl Server {
         }
         // Snapshots in the making are given up by the cancellation above.
         let _ended = self.background.await;
-        self.cluster.shutdown(tasks == RunningTasks::End).await;
+        self.cluster.shutdown(tasks).await;
         let threads = self.threads;
         if tokio::task::spawn_blocking(move || threads.stop()).await.is_err() {
             tracing::error!("the engine did not end in order");
         }
+    }
+}
+
+/// Leaves the address in the data directory, for scripts that let the system pick a port.
+fn note_address(data_dir: &Path, address: SocketAddr) {
+    let path = data_dir.join("address");
+    if let Err(error) = std::fs::write(&path, format!("{address}\n")) {
+        tracing::warn!(path = %path.display(), "the address cannot be noted: {error}");
     }
 }
 

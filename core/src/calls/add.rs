@@ -3,7 +3,7 @@
 use aurora_proto::v1;
 
 use crate::call::{ApiError, ErrorCode, Reply};
-use crate::calls::check_context;
+use crate::calls::{check_context, named};
 use crate::instances::InstanceSet;
 use crate::scheduler::Scheduler;
 use crate::time::Timestamp;
@@ -69,7 +69,7 @@ impl Scheduler {
             .filter(|instance| !job.active.contains_key(instance))
             .take(request.count as usize)
             .collect();
-        self.note_call(now, idx, "add", context, &format!("instances {added}"));
+        self.note_call(now, idx, "add", context, &named(&added));
         for instance in added.iter() {
             self.new_task(now, idx, config, instance);
         }

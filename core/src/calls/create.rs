@@ -115,6 +115,7 @@ impl Scheduler {
             events: Vec::new(),
             active: BTreeMap::new(),
             ended: BTreeSet::new(),
+            counts: [0; 16],
         })
     }
 

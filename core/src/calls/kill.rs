@@ -3,7 +3,7 @@
 use aurora_proto::v1;
 
 use crate::call::{ApiError, Reply};
-use crate::calls::{audit, check_context, instance_filter};
+use crate::calls::{audit, check_context, instance_filter, named};
 use crate::ids::{JobIdx, TaskNumber};
 use crate::instances::InstanceSet;
 use crate::scheduler::Scheduler;
@@ -47,7 +47,7 @@ impl Scheduler {
             return Ok(response);
         }
         let killed: InstanceSet = victims.iter().map(|(instance, _)| *instance).collect();
-        self.note_call(now, job, "kill", context, &format!("instances {killed}"));
+        self.note_call(now, job, "kill", context, &named(&killed));
         let message = audit("killed", context);
         for (_, number) in victims {
             let Some(task) = self.state.tasks.get(&number) else {

@@ -15,6 +15,10 @@ use crate::timers::Timer;
 
 /// How often history is looked over.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+/// Ended tasks deleted at a time.
+const PRUNE_BATCH: usize = 10_000;
+/// Between two batches.
+const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Scheduler {
     pub(crate) fn prune_tasks(
@@ -54,12 +58,15 @@ impl Scheduler {
         };
         let doomed: Vec<TaskNumber> = self
             .state
-            .tasks
-            .values()
-            .filter(|task| task.is_terminal())
-            .filter(|task| states.is_empty() || states.contains(&task.state))
-            .filter(|task| pattern.matches(&self.state.job(task.job).key))
-            .map(|task| task.number)
+            .jobs
+            .iter()
+            .filter(|(_, job)| pattern.matches(&job.key))
+            .flat_map(|(_, job)| &job.ended)
+            .map(|(_, number)| *number)
+            .filter(|number| {
+                let state = self.task_state(*number);
+                states.is_empty() || state.is_some_and(|state| states.contains(&state))
+            })
             .take(limit)
             .collect();
         for number in &doomed {
@@ -69,39 +76,45 @@ impl Scheduler {
         Ok(v1::PruneTasksResponse { pruned })
     }
 
-    /// Deletes what is too old or too much.
+    /// Deletes what is too old or too much, some of it at a time.
     pub(crate) fn prune_history(&mut self, now: Timestamp) {
+        let settings = &self.settings;
         let mut doomed = Vec::new();
         let mut idle_jobs = Vec::new();
         for (idx, job) in &self.state.jobs {
-            let excess = job
-                .ended
-                .len()
-                .saturating_sub(self.settings.history_max_per_job);
-            for (i, number) in job.ended.iter().enumerate() {
-                let Some(task) = self.state.tasks.get(number) else {
-                    continue;
-                };
-                let age = now.since(task.since());
-                let too_many = i < excess && age > self.settings.history_min_retention;
-                // Numbers rise with time, near enough: what follows is younger and stays too.
-                if age <= self.settings.history_max_age && !too_many {
+            let excess = job.ended.len().saturating_sub(settings.history_max_per_job);
+            for (i, (ended, number)) in job.ended.iter().enumerate() {
+                let age = now.since(*ended);
+                let too_many = i < excess && age > settings.history_min_retention;
+                if age <= settings.history_max_age && !too_many {
                     break;
                 }
                 doomed.push(*number);
             }
-            let idle = now.since(job.updated) > self.settings.history_max_age;
+            let idle = now.since(job.updated) > settings.history_max_age;
             if job.active.is_empty() && job.ended.is_empty() && idle {
                 idle_jobs.push(JobIdx::new(idx));
             }
+            if doomed.len() >= PRUNE_BATCH {
+                break;
+            }
         }
+        doomed.truncate(PRUNE_BATCH);
+        let wait = if doomed.len() == PRUNE_BATCH {
+            PRUNE_PAUSE
+        } else {
+            PRUNE_INTERVAL
+        };
         for number in doomed {
             self.delete_task(number);
         }
         for job in idle_jobs {
             self.state.remove_job(job);
         }
-        self.timers.set(now + PRUNE_INTERVAL, Timer::Prune);
+        let forgotten_after = self.settings.history_max_age;
+        self.state
+            .forget_agents(|agent| agent.gone || now.since(agent.seen) > forgotten_after);
+        self.timers.set(now + wait, Timer::Prune);
     }
 
     fn delete_task(&mut self, number: TaskNumber) {

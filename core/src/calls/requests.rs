@@ -67,8 +67,8 @@ impl Scheduler {
     }
 
     fn forget_old_requests(&mut self, now: Timestamp) {
-        // Two at a time keeps up with one coming in, and never makes one call pay for many.
-        for _ in 0..2 {
+        // A few at a time keep up with one coming in, and never make one call pay for many.
+        for _ in 0..8 {
             let Some((answered, _)) = self.state.request_order.front() else {
                 return;
             };
@@ -76,7 +76,8 @@ impl Scheduler {
             let many = self.state.requests.len() > self.settings.max_remembered_requests;
             // A retry follows within minutes, whatever the number of requests since.
             let settled = now.since(*answered) > Duration::from_secs(600);
-            if !(old || (many && settled)) {
+            let big = self.state.request_bytes > self.settings.max_remembered_bytes;
+            if !(old || big || (many && settled)) {
                 return;
             }
             self.state.forget_oldest_request();

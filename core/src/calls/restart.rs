@@ -3,7 +3,7 @@
 use aurora_proto::v1::{self, TaskState};
 
 use crate::call::{ApiError, ErrorCode, Reply};
-use crate::calls::{audit, check_context, instance_filter};
+use crate::calls::{audit, check_context, instance_filter, named};
 use crate::ids::TaskNumber;
 use crate::instances::InstanceSet;
 use crate::scheduler::Scheduler;
@@ -40,7 +40,7 @@ impl Scheduler {
         };
         let job = self.require_job(request.key.as_ref())?;
         let tasks = self.restartable(job, &wanted)?;
-        self.note_call(now, job, "restart", context, &format!("instances {wanted}"));
+        self.note_call(now, job, "restart", context, &named(&wanted));
         let message = audit("restarted", context);
         let mut task_ids = Vec::with_capacity(tasks.len());
         for number in tasks {
@@ -49,17 +49,9 @@ impl Scheduler {
             };
             let state = task.state;
             task_ids.push(self.task_id(task));
-            // A task that waits runs afresh anyway; one that serves a penalty is let off.
-            if state == TaskState::Pending {
-                continue;
+            if let Some(to) = restart_target(state) {
+                self.change_state(now, number, to, &message);
             }
-            let throttled = state == TaskState::Throttled;
-            let to = if throttled {
-                TaskState::Pending
-            } else {
-                TaskState::Restarting
-            };
-            self.change_state(now, number, to, &message);
         }
         Ok(v1::RestartTasksResponse { task_ids })
     }
@@ -80,12 +72,39 @@ impl Scheduler {
         // The set may be of any size; only what exists near the job's instances is worth naming.
         let missing: InstanceSet = wanted
             .iter()
-            .filter(|instance| !active.iter().any(|(other, _)| other == instance))
+            .filter(|instance| {
+                active
+                    .binary_search_by_key(instance, |(other, _)| *other)
+                    .is_err()
+            })
             .take(20)
             .collect();
         Err(ApiError::new(
             ErrorCode::FailedPrecondition,
             format!("not active, so nothing was restarted: instances {missing}"),
         ))
+    }
+}
+
+/// The state that a restart takes a task to, if any.
+fn restart_target(state: TaskState) -> Option<TaskState> {
+    match state {
+        // One that serves a penalty is let off.
+        TaskState::Throttled => Some(TaskState::Pending),
+        TaskState::Assigned | TaskState::Starting | TaskState::Running | TaskState::Partitioned => {
+            Some(TaskState::Restarting)
+        }
+        // It runs afresh anyway.
+        TaskState::Pending
+        | TaskState::Preempting
+        | TaskState::Restarting
+        | TaskState::Draining
+        | TaskState::Unspecified
+        | TaskState::Init
+        | TaskState::Killing
+        | TaskState::Finished
+        | TaskState::Failed
+        | TaskState::Killed
+        | TaskState::Lost => None,
     }
 }

@@ -110,7 +110,7 @@ impl Scheduler {
                 tally.hosts += 1;
             }
         }
-        let waiting = self.groups.get(key).and_then(|group| group.waiting);
+        let waiting = self.groups.waiting_until(key);
         let vetoes: Vec<v1::Veto> = tallies.into_iter().map(veto_to_proto).collect();
         let since = tasks
             .iter()
@@ -124,7 +124,7 @@ impl Scheduler {
                 .collect::<InstanceSet>()
                 .to_proto(),
             state: TaskState::Pending.into(),
-            next_attempt_ms: waiting.map_or(0, |waiting| waiting.until.0),
+            next_attempt_ms: waiting.map_or(0, |until| until.0),
             pending_since_ms: since.0,
             summary: self.summary(hosts_fit, &vetoes),
             vetoes,

@@ -10,6 +10,7 @@ use crate::ids::{ConfigIdx, JobIdx};
 use crate::instances::InstanceSet;
 use crate::query::{JobPattern, page_size};
 use crate::scheduler::Scheduler;
+use crate::task::is_on_agent;
 
 impl Scheduler {
     /// Lists jobs by key.
@@ -114,31 +115,20 @@ impl Scheduler {
     }
 
     fn job_stats(&self, idx: JobIdx) -> v1::JobStats {
-        let job = self.state.job(idx);
-        let mut stats = v1::JobStats::default();
-        for number in job.active.values().chain(&job.ended) {
-            let Some(state) = self.task_state(*number) else {
-                continue;
-            };
-            match state {
-                TaskState::Pending | TaskState::Throttled | TaskState::Init => stats.pending += 1,
-                TaskState::Finished | TaskState::Killed => stats.finished += 1,
-                TaskState::Failed | TaskState::Lost => stats.failed += 1,
-                TaskState::Running => {
-                    stats.active += 1;
-                    stats.running += 1;
-                }
-                TaskState::Assigned
-                | TaskState::Starting
-                | TaskState::Preempting
-                | TaskState::Restarting
-                | TaskState::Draining
-                | TaskState::Killing
-                | TaskState::Partitioned => stats.active += 1,
-                TaskState::Unspecified => {}
-            }
+        let counts = &self.state.job(idx).counts;
+        let sum = |states: &[TaskState]| states.iter().map(|state| counts[*state as usize]).sum();
+        let active = (0..16)
+            .filter_map(|n| TaskState::try_from(n).ok())
+            .filter(|state| is_on_agent(*state))
+            .map(|state| counts[state as usize])
+            .sum();
+        v1::JobStats {
+            pending: sum(&[TaskState::Pending, TaskState::Throttled]),
+            active,
+            running: sum(&[TaskState::Running]),
+            finished: sum(&[TaskState::Finished, TaskState::Killed]),
+            failed: sum(&[TaskState::Failed, TaskState::Lost]),
         }
-        stats
     }
 }
 

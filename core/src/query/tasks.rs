@@ -20,9 +20,16 @@ struct Filter {
     pattern: JobPattern,
     instances: Option<InstanceSet>,
     states: BTreeSet<i32>,
-    ids: BTreeSet<TaskNumber>,
-    ids_given: bool,
+    /// Present where the request names tasks; of those, the ones that exist.
+    ids: Option<BTreeSet<TaskNumber>>,
     hosts: BTreeSet<String>,
+}
+
+/// A page in the making.
+struct Page {
+    size: usize,
+    bare: bool,
+    response: v1::ListTasksResponse,
 }
 
 impl Scheduler {
@@ -35,28 +42,77 @@ impl Scheduler {
         request: &v1::ListTasksRequest,
     ) -> Result<v1::ListTasksResponse, ApiError> {
         let filter = self.task_filter(request)?;
-        let size = page_size(request.page_size);
         let after = parse_token(&request.page_token)?;
+        let mut page = Page {
+            size: page_size(request.page_size),
+            bare: request.without_configs,
+            response: v1::ListTasksResponse::default(),
+        };
+        if let Some(ids) = &filter.ids {
+            self.fill_page(
+                &mut page,
+                &filter,
+                after.as_ref(),
+                self.in_order(ids.iter()),
+            );
+            return Ok(page.response);
+        }
         let start = after.as_ref().map_or("", |(path, _, _)| path.as_str());
-        let mut response = v1::ListTasksResponse::default();
-        for (path, idx) in self.jobs_from(start, &filter.pattern) {
-            if !filter.pattern.matches(&self.state.job(*idx).key) {
+        for (_, idx) in self.jobs_from(start, &filter.pattern) {
+            let job = self.state.job(*idx);
+            if !filter.pattern.matches(&job.key) {
                 continue;
             }
-            for task in self.ordered_tasks(*idx) {
-                let position = (path.to_string(), task.instance, u64::MAX - task.number.0);
-                let seen = after.as_ref().is_some_and(|after| position <= *after);
-                if seen || !self.task_matches(&filter, task) {
-                    continue;
-                }
-                if response.tasks.len() == size {
-                    response.next_page_token = token_of(&response);
-                    return Ok(response);
-                }
-                self.push_task(&mut response, task, request.without_configs);
+            let numbers: Vec<TaskNumber> = job.task_numbers().collect();
+            let tasks = self.in_order(numbers.iter());
+            if self.fill_page(&mut page, &filter, after.as_ref(), tasks) {
+                break;
             }
         }
-        Ok(response)
+        Ok(page.response)
+    }
+
+    /// Adds the tasks that match to the page. Returns whether it is full and more follows.
+    fn fill_page(
+        &self,
+        page: &mut Page,
+        filter: &Filter,
+        after: Option<&Position>,
+        tasks: Vec<&Task>,
+    ) -> bool {
+        for task in tasks {
+            let seen = after.is_some_and(|(path, instance, number)| {
+                let position = (&*self.state.job(task.job).path, task.instance);
+                (position, u64::MAX - task.number.0) <= ((path.as_str(), *instance), *number)
+            });
+            if seen || !self.task_matches(filter, task) {
+                continue;
+            }
+            if page.response.tasks.len() == page.size {
+                page.response.next_page_token = token_of(&page.response);
+                return true;
+            }
+            self.push_task(&mut page.response, task, page.bare);
+        }
+        false
+    }
+
+    /// Tasks by job, instance and age, the newest attempt first.
+    fn in_order<'a>(&'a self, numbers: impl Iterator<Item = &'a TaskNumber>) -> Vec<&'a Task> {
+        let mut tasks: Vec<&Task> = numbers
+            .filter_map(|number| self.state.tasks.get(number))
+            .collect();
+        tasks.sort_unstable_by(|one, other| {
+            let path = |task: &Task| &*self.state.job(task.job).path;
+            let jobs = if one.job == other.job {
+                std::cmp::Ordering::Equal
+            } else {
+                path(one).cmp(path(other))
+            };
+            jobs.then(one.instance.cmp(&other.instance))
+                .then(other.number.cmp(&one.number))
+        });
+        tasks
     }
 
     /// Returns one task by id.
@@ -83,57 +139,28 @@ impl Scheduler {
     }
 
     fn task_filter(&self, request: &v1::ListTasksRequest) -> Result<Filter, ApiError> {
-        let mut job_filter = request.filter.clone();
-        let ids: BTreeSet<TaskNumber> = request
-            .task_ids
-            .iter()
-            .filter_map(|id| self.find_task(id))
-            .map(|task| task.number)
-            .collect();
-        // A task's id is enough to find its job, so that its page need not walk over all jobs.
-        if let (None, Some(number)) = (&job_filter, ids.first().filter(|_| ids.len() == 1)) {
-            job_filter = self.state.tasks.get(number).map(|task| {
-                let key = &self.state.job(task.job).key;
-                v1::JobFilter {
-                    role: key.role.clone(),
-                    environment: key.environment.clone(),
-                    name: key.name.clone(),
-                }
-            });
-        }
+        let ids = (!request.task_ids.is_empty()).then(|| {
+            let known = request.task_ids.iter().filter_map(|id| self.find_task(id));
+            known.map(|task| task.number).collect()
+        });
         Ok(Filter {
-            pattern: JobPattern::new(job_filter.as_ref())?,
+            pattern: JobPattern::new(request.filter.as_ref())?,
             instances: instance_filter(&request.instances)?,
             states: request.states.iter().copied().collect(),
             ids,
-            ids_given: !request.task_ids.is_empty(),
             hosts: request.hosts.iter().cloned().collect(),
         })
     }
 
     fn task_matches(&self, filter: &Filter, task: &Task) -> bool {
-        let host = || {
-            task.agent
-                .map(|agent| self.state.agent(agent).host.to_string())
-        };
-        filter
-            .instances
-            .as_ref()
-            .is_none_or(|set| set.contains(task.instance))
-            && (filter.states.is_empty() || filter.states.contains(&task.state.into()))
-            && (!filter.ids_given || filter.ids.contains(&task.number))
-            && (filter.hosts.is_empty() || host().is_some_and(|host| filter.hosts.contains(&host)))
-    }
-
-    /// A job's tasks by instance, the newest attempt first.
-    fn ordered_tasks(&self, job: JobIdx) -> Vec<&Task> {
-        let job = self.state.job(job);
-        let numbers = job.active.values().chain(&job.ended);
-        let mut tasks: Vec<&Task> = numbers
-            .filter_map(|number| self.state.tasks.get(number))
-            .collect();
-        tasks.sort_by_key(|task| (task.instance, std::cmp::Reverse(task.number)));
-        tasks
+        let host = || task.agent.map(|agent| &*self.state.agent(agent).host);
+        (filter.states.is_empty() || filter.states.contains(&task.state.into()))
+            && filter
+                .instances
+                .as_ref()
+                .is_none_or(|set| set.contains(task.instance))
+            && (filter.hosts.is_empty() || host().is_some_and(|host| filter.hosts.contains(host)))
+            && filter.pattern.matches(&self.state.job(task.job).key)
     }
 
     fn push_task(&self, response: &mut v1::ListTasksResponse, task: &Task, bare: bool) {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -103,12 +103,19 @@ impl DataDir {
         self.path.join(MARK)
     }
 
+    /// Lets nobody else in: sled's files take the mode that the user's mask gives them.
+    pub(super) fn close_to_others(&self) -> Result<(), StoreError> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))
+            .map_err(|e| StoreError::io("change the mode of", &self.path, e))
+    }
+
     /// Fails unless a new store can be made here: only what an interrupted attempt leaves behind
     /// may be there.
     pub(super) fn check_fresh(&self) -> Result<(), StoreError> {
         for entry in entries(&self.path)? {
             let is_leftover = match entry.file_name().and_then(|name| name.to_str()) {
-                Some(LOCK | BALLAST) => true,
+                // The last one is what every new ext4 begins with.
+                Some(LOCK | BALLAST | "lost+found") => true,
                 Some(SNAPSHOTS) => entries(&entry)?.is_empty(),
                 Some(name) => name.ends_with(GENERATING),
                 None => false,

@@ -104,6 +104,7 @@ impl SledStore {
         fill: impl FnOnce(&mut Filler<'_>) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         dir.check_fresh()?;
+        dir.close_to_others()?;
         clean_generating(dir.path())?;
         let new_state = dir.new_state();
         let database = Database::open(&new_state, dir.path(), options.cache_bytes)?;

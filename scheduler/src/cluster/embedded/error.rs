@@ -34,6 +34,9 @@ pub enum EmbeddedError {
     /// Executors have nowhere to connect to.
     #[error("failed to listen for executors on 127.0.0.1")]
     Listen(#[source] io::Error),
+    /// No agent has this number.
+    #[error("there is no agent number {0}")]
+    NoSuchAgent(usize),
     /// The port range does not give a port to every agent.
     #[error("the port range holds fewer ports than there are agents")]
     TooFewPorts,

@@ -105,7 +105,11 @@ impl ExecutorDir {
     }
 
     /// Starts the executor, in a process group of its own so that no terminal's Ctrl-C reaches it.
-    pub(super) fn spawn(&self, start: &ExecutorStart<'_>) -> io::Result<Child> {
+    pub(super) fn spawn(
+        &self,
+        start: &ExecutorStart<'_>,
+        record: &ExecutorRecord,
+    ) -> io::Result<Child> {
         let output = OpenOptions::new()
             .create(true)
             .append(true)
@@ -132,8 +136,8 @@ impl ExecutorDir {
             )
             .env("MESOS_AGENT_ENDPOINT", start.endpoint)
             .env("AURORA_AGENT_ENDPOINT_FILE", start.endpoint_file)
-            .env("MESOS_FRAMEWORK_ID", &start.record.framework_id)
-            .env("MESOS_EXECUTOR_ID", &start.record.executor_id)
+            .env("MESOS_FRAMEWORK_ID", &record.framework_id)
+            .env("MESOS_EXECUTOR_ID", &record.executor_id)
             .env("MESOS_SLAVE_ID", start.agent_id)
             .env("MESOS_DIRECTORY", &self.0)
             .env("MESOS_SANDBOX", &self.0)
@@ -163,8 +167,6 @@ impl ExecutorDir {
 pub(super) struct ExecutorStart<'a> {
     /// The program.
     pub(super) command: &'a ExecutorCommand,
-    /// Who it is.
-    pub(super) record: &'a ExecutorRecord,
     /// Its secret.
     pub(super) token: &'a str,
     /// The agent that it belongs to.

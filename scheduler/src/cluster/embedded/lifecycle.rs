@@ -1,8 +1,7 @@
 //! The life of executors: start, idleness, absence, end.
 
-use std::collections::HashSet;
 use std::io;
-use std::process::ExitStatus;
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,14 +43,13 @@ impl State {
 
     fn start_executor(&mut self, agent_index: usize, role: &str) -> Result<SlotId, EmbeddedError> {
         let Some(agent) = self.agents.get(agent_index) else {
-            return Err(EmbeddedError::Locked(self.config.work_dir.clone()));
+            return Err(EmbeddedError::NoSuchAgent(agent_index));
         };
         let executor_id = new_executor_id(agent_index, role)?;
-        let token = new_token(&executor_id)?;
         let executors_dir = agent.dir.join("executors");
         let dir = ExecutorDir::create(&executors_dir, &executor_id)
             .map_err(EmbeddedError::file("make a directory in", &executors_dir))?;
-        let failed = |source| EmbeddedError::file("start an executor in", dir.path())(source);
+        let token = new_token(&executor_id)?;
         let hash = hash_token(&token);
         let mut record = ExecutorRecord {
             framework_id: self.framework_id.clone(),
@@ -61,41 +59,30 @@ impl State {
             pid: None,
             start_time: None,
         };
-        // Written before the start, so that a scheduler killed in between finds its executor.
-        dir.write_record(&record).map_err(failed)?;
-        let journal = Journal::create(dir.journal(), std::iter::empty()).map_err(failed)?;
         let key = Arc::new(ExecutorKey {
             framework_id: self.framework_id.clone(),
             executor_id,
         });
+        // It may call as soon as it runs.
         self.credentials.admit(Arc::clone(&key), hash);
         let start = ExecutorStart {
             command: &self.config.executor,
-            record: &record,
             token: &token,
             agent_id: &agent.id,
             endpoint: &self.endpoint.address,
             endpoint_file: &self.endpoint.file,
             timeouts: &self.config.timeouts,
         };
-        let started = dir.spawn(&start).and_then(|child| {
-            let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-            Ok((ProcessHandle::open(pid)?, child))
-        });
-        let (process, child) = match started {
+        let (journal, process, child) = match start_process(&dir, &start, &mut record) {
             Ok(started) => started,
             Err(error) => {
                 self.credentials.revoke(&key.executor_id);
                 dir.delete().unwrap_or_default();
-                return Err(failed(error));
+                return Err(EmbeddedError::file("start an executor in", dir.path())(
+                    error,
+                ));
             }
         };
-        record.pid = Some(process.name.pid);
-        record.start_time = Some(process.name.start_time);
-        if let Err(error) = dir.write_record(&record) {
-            // It is found through its environment then.
-            tracing::warn!(%error, "failed to note the process of an executor");
-        }
         self.metrics.executor_starts.add(1);
         tracing::info!(
             executor = key.executor_id,
@@ -104,25 +91,15 @@ impl State {
         );
         let deadline = Instant::now() + self.config.timeouts.registration;
         let slot = Slot {
-            agent: agent_index,
-            role: role.to_owned(),
-            key,
-            dir,
-            journal,
             process: Some(process),
             link: Link::Awaited { deadline },
-            has_subscribed: false,
-            tasks: HashSet::new(),
-            outgoing: Vec::new(),
-            held: Vec::new(),
-            idle_since: None,
-            end: String::new(),
+            ..Slot::new(agent_index, role.to_owned(), key, dir, journal)
         };
         Ok(self.add_slot(slot, Some(child)))
     }
 
     /// Takes an executor in and watches its process.
-    pub(super) fn add_slot(&mut self, slot: Slot, child: Option<std::process::Child>) -> SlotId {
+    pub(super) fn add_slot(&mut self, slot: Slot, child: Option<Child>) -> SlotId {
         self.next_slot += 1;
         let id = self.next_slot;
         if let Some(process) = slot.process.clone() {
@@ -291,6 +268,38 @@ impl State {
             self.all_ended = Some(done);
         }
     }
+}
+
+fn start_process(
+    dir: &ExecutorDir,
+    start: &ExecutorStart<'_>,
+    record: &mut ExecutorRecord,
+) -> io::Result<(Journal, ProcessHandle, Child)> {
+    let journal = Journal::create(dir.journal(), std::iter::empty())?;
+    // Written before the start, so that a scheduler killed in between finds its executor.
+    dir.write_record(record)?;
+    let mut child = dir.spawn(start, record)?;
+    let process = match i32::try_from(child.id()).map_err(io::Error::other) {
+        Ok(pid) => ProcessHandle::open(pid),
+        Err(error) => Err(error),
+    };
+    let process = match process {
+        Ok(process) => process,
+        Err(error) => {
+            child
+                .kill()
+                .and_then(|()| child.wait().map(drop))
+                .unwrap_or_default();
+            return Err(error);
+        }
+    };
+    record.pid = Some(process.name.pid);
+    record.start_time = Some(process.name.start_time);
+    if let Err(error) = dir.write_record(record) {
+        // It is found through its environment then.
+        tracing::warn!(%error, "failed to note the process of an executor");
+    }
+    Ok((journal, process, child))
 }
 
 // Asks an executor to end, as far as it can hear us.

@@ -259,11 +259,6 @@ fn take_back(state: &mut State, agent: usize, found: FoundExecutor) -> Result<()
     }
     let role = (agent, found.record.role);
     let slot = Slot {
-        agent,
-        role: role.1.clone(),
-        key,
-        dir: found.dir,
-        journal,
         process: found.process,
         link: Link::Awaited { deadline },
         has_subscribed: true,
@@ -272,10 +267,8 @@ fn take_back(state: &mut State, agent: usize, found: FoundExecutor) -> Result<()
             .iter()
             .map(|task| task.task_id.as_str().into())
             .collect(),
-        outgoing: Vec::new(),
-        held: Vec::new(),
         idle_since: found.tasks.is_empty().then(Instant::now),
-        end: String::new(),
+        ..Slot::new(agent, role.1.clone(), key, found.dir, journal)
     };
     let slot_id = state.add_slot(slot, None);
     for task in &found.tasks {

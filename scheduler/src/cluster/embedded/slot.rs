@@ -74,6 +74,31 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Makes the slot of an executor that has no process and no tasks yet.
+    pub(super) fn new(
+        agent: usize,
+        role: String,
+        key: Arc<ExecutorKey>,
+        dir: ExecutorDir,
+        journal: Journal,
+    ) -> Self {
+        Self {
+            agent,
+            role,
+            key,
+            dir,
+            journal,
+            process: None,
+            link: Link::Gone,
+            has_subscribed: false,
+            tasks: HashSet::new(),
+            outgoing: Vec::new(),
+            held: Vec::new(),
+            idle_since: None,
+            end: String::new(),
+        }
+    }
+
     /// Returns whether it may be handed tasks.
     pub(super) const fn takes_tasks(&self) -> bool {
         matches!(self.link, Link::Awaited { .. } | Link::Up(_))

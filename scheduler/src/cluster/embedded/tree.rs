@@ -143,10 +143,7 @@ fn open_below(dir: BorrowedFd<'_>, name: &CStr, access: OFlags) -> rustix::io::R
 fn open_to_empty(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     // Emptying needs all three rights, which only a try would show: set them first. The handle
     // pins the directory, so that nothing put in its place is changed.
-    let handle = match open_below(dir, name, OFlags::PATH) {
-        Ok(handle) => handle,
-        Err(errno) => return Err(errno.into()),
-    };
+    let handle = open_below(dir, name, OFlags::PATH)?;
     let stat = rustix::fs::fstat(&handle)?;
     if stat.st_mode & 0o700 != 0o700 {
         use std::os::fd::AsRawFd as _;

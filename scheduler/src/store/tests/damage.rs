@@ -84,7 +84,7 @@ fn sample(length: usize) -> impl Iterator<Item = usize> {
     let wanted = match std::env::var("AURORA_FLIPS").as_deref() {
         Ok("all") => length,
         Ok(number) => number.parse().unwrap(),
-        Err(_) => 120,
+        Err(_) => 80,
     };
     // An odd step, so that it is not always the same field of a record.
     let step = (length / wanted.max(1)).max(1) | 1;
