@@ -193,10 +193,13 @@ fn usage(error: &clap::Error) -> ExitCode {
     if let Some(hint) = later_release(error) {
         output::print_line(Label::Hint, &hint);
     }
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(ExitStatus::Usage.number()),
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return ExitCode::SUCCESS;
     }
+    ExitCode::from(ExitStatus::Usage.number())
 }
 
 /// Returns a hint where the user asked for a command that other releases have.

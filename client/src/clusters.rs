@@ -157,7 +157,7 @@ impl Cluster {
             let file = self
                 .declared_in
                 .as_deref()
-                .unwrap_or(Path::new("clusters.json"));
+                .unwrap_or_else(|| Path::new("clusters.json"));
             let message = format!("cluster `{}` has no `scheduler_uri`", self.name);
             CliError::new(ExitStatus::InvalidConfig, message).hint(format!(
                 "add one in `{}`; finding the scheduler through ZooKeeper is not in this release",

@@ -232,7 +232,7 @@ fn part(what: &str, text: &str) -> Result<String, String> {
     checked(
         what,
         text,
-        |c| is_name_char(c),
+        is_name_char,
         "letters, digits, `_`, `-` and `.`",
     )
 }

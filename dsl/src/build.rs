@@ -11,7 +11,7 @@ use crate::{
     },
     recorder::{Recorder, Report},
     schema::MEBIBYTE,
-    value::{Object, ObjectData, Value},
+    value::{Object, ObjectData},
 };
 
 /// Makes the job's message; `None` if something is wrong, which has been reported then.
@@ -149,10 +149,7 @@ fn resources(resources: &ObjectData) -> v1::Resources {
 fn constraints(job: &ObjectData) -> Vec<v1::PlacementConstraint> {
     let parsed = job
         .map("constraints")
-        .filter_map(|(attribute, value)| match value {
-            Value::Text(text) => placement::parse(attribute, text).ok(),
-            _ => None,
-        });
+        .filter_map(|(attribute, value)| placement::parse(attribute, value.as_text()?).ok());
     parsed.collect()
 }
 
@@ -186,11 +183,8 @@ fn cron(job: &ObjectData) -> v1::Cron {
 
 fn texts<M: FromIterator<(String, String)>>(object: &ObjectData, name: &str) -> M {
     let pairs = object.map(name).map(|(key, value)| {
-        let value = match value {
-            Value::Text(text) => text.to_string(),
-            Value::Int(number) => number.to_string(),
-            _ => String::new(),
-        };
+        let number = value.as_int().map(|number| number.to_string());
+        let value = number.unwrap_or_else(|| value.as_text().unwrap_or_default().to_owned());
         (key.to_owned(), value)
     });
     pairs.collect()

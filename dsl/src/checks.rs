@@ -11,6 +11,12 @@ mod update;
 
 use crate::{recorder::Recorder, schema::Kind, value::ObjectData};
 
+/// Whether the rules of an object can be checked although something else about it is wrong.
+pub(crate) fn is_checkable(data: &ObjectData) -> bool {
+    let sound = |name: &str| data.objects(name).all(|object| !object.poisoned);
+    data.kind == Kind::Task && data.has("processes") && sound("processes") && sound("constraints")
+}
+
 /// Checks one object by itself; reports what is wrong and returns whether all is well.
 pub(crate) fn object(data: &ObjectData, recorder: &Recorder) -> bool {
     match data.kind {

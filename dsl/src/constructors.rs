@@ -7,10 +7,10 @@ mod params;
 
 use std::{any::TypeId, sync::Arc};
 
-use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, NativeCallContext};
 
 use crate::{
-    extract::Extractor,
+    extract::{Extractor, describe},
     recorder::{Recorder, Report},
     schema::{Kind, OBJECTS},
     value::{At, Object, ObjectData, Site, to_dynamic},
@@ -23,13 +23,12 @@ pub(crate) const MAX_ARGUMENTS: usize = 16;
 pub(crate) fn register(engine: &mut Engine, recorder: &Arc<Recorder>) {
     engine.register_type_with_name::<Object>("object");
     for schema in OBJECTS {
-        match schema.kind {
-            Kind::Job | Kind::Quota => {}
-            kind => {
-                for name in std::iter::once(&schema.name).chain(schema.aliases) {
-                    register_constructor(engine, recorder, kind, name);
-                }
-            }
+        // These declare, which is more than to make an object.
+        if matches!(schema.kind, Kind::Job | Kind::Quota) {
+            continue;
+        }
+        for name in std::iter::once(&schema.name).chain(schema.aliases) {
+            register_constructor(engine, recorder, schema.kind, name);
         }
     }
     register_copy(engine, recorder);
@@ -88,11 +87,13 @@ fn construct(
 }
 
 fn not_a_map(recorder: &Recorder, name: &str, argument: &Dynamic, at: &At) {
-    let got = match argument.read_lock::<Object>() {
-        Some(object) if object.poisoned => return,
-        Some(object) => format!("{}(#{{…}})", object.kind.name()),
-        None => argument.type_name().to_owned(),
-    };
+    if argument
+        .read_lock::<Object>()
+        .is_some_and(|object| object.poisoned)
+    {
+        return;
+    }
+    let got = describe(argument);
     let report = Report::error(at, format!("`{name}` takes one map, got {got}"));
     recorder.report(report.hint(format!("write `{name}(#{{ field: value, … }})`")));
 }
@@ -146,16 +147,16 @@ fn register_variadic<T: Clone + Send + Sync + 'static>(
     name: &'static str,
     call: impl Fn(&NativeCallContext, Vec<Dynamic>) -> T + Clone + Send + Sync + 'static,
 ) {
+    let list = call.clone();
+    // Without this the library's own functions of lists win: there is an `order` that sorts.
+    engine.register_fn(name, move |ctx: NativeCallContext, values: Array| {
+        list(&ctx, values)
+    });
     for count in 1..=MAX_ARGUMENTS {
         let call = call.clone();
         let types = vec![TypeId::of::<Dynamic>(); count];
         engine.register_raw_fn(name, types, move |ctx, args| {
-            let mut values: Vec<Dynamic> = args.iter().map(|arg| arg.flatten_clone()).collect();
-            if let [only] = &mut values[..]
-                && only.is_array()
-            {
-                values = std::mem::take(only).into_array().unwrap_or_default();
-            }
+            let values: Vec<Dynamic> = args.iter().map(|arg| arg.flatten_clone()).collect();
             Ok(call(&ctx, values))
         });
     }

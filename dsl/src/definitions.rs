@@ -83,10 +83,8 @@ pub fn definitions() -> String {
         );
     }
     for schema in OBJECTS {
-        let returns = match schema.kind {
-            Kind::Job | Kind::Quota => "()",
-            _ => "object",
-        };
+        let declares = matches!(schema.kind, Kind::Job | Kind::Quota);
+        let returns = if declares { "()" } else { "object" };
         for name in names(schema) {
             push_doc(&mut text, schema.doc);
             push_doc(&mut text, "");

@@ -61,7 +61,7 @@ pub(crate) fn bounded(options: &Options, recorder: &Arc<Recorder>) -> Engine {
     engine.disable_symbol("eval");
     forbid(&mut engine);
     bounded_replace(&mut engine);
-    watch(&mut engine, options);
+    watch(&mut engine, options, recorder);
     weigh(&mut engine, limits);
     let kept = Arc::clone(recorder);
     engine.on_print(move |text| kept.print(text));
@@ -93,7 +93,8 @@ fn set_limits(engine: &mut Engine, limits: &Limits) {
 }
 
 /// Counts operations over all files, and asks the caller's clock now and then.
-fn watch(engine: &mut Engine, options: &Options) {
+fn watch(engine: &mut Engine, options: &Options, recorder: &Arc<Recorder>) {
+    let recorder = Arc::clone(recorder);
     const BETWEEN_LOOKS: u64 = 64;
     let out_of_time = options.out_of_time.clone();
     let most = options.limits.operations;
@@ -103,7 +104,10 @@ fn watch(engine: &mut Engine, options: &Options) {
         if count > most {
             return Some(stop::OPERATIONS.into());
         }
-        let look = count % BETWEEN_LOOKS == 0;
+        if recorder.is_stopped() {
+            return Some(stop::REPORTED.into());
+        }
+        let look = count.is_multiple_of(BETWEEN_LOOKS);
         let late = look
             && out_of_time
                 .as_ref()

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
 };
 
@@ -59,7 +60,7 @@ pub fn evaluate(
     options: &Options,
 ) -> Result<Evaluation, Diagnostics> {
     let recorder = Arc::new(Recorder::new(options.limits.clone(), options.binds.clone()));
-    let complete = run(source, loader, options, &recorder);
+    let complete = guarded(&recorder, || run(source, loader, options, &recorder));
     if complete {
         check_binds(&recorder);
     }
@@ -70,6 +71,16 @@ pub fn evaluate(
         state.errors += 1;
     }
     finish(state)
+}
+
+/// Turns a panic of the interpreter, which is a fault of ours, into a diagnostic.
+fn guarded(recorder: &Recorder, run: impl FnOnce() -> bool) -> bool {
+    // What the panic may leave half done is dropped or only added to.
+    std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let message = "the interpreter failed on this file, which is a fault of aurora-rs";
+        recorder.add(Diagnostic::error(message));
+        false
+    })
 }
 
 /// Evaluates the file; returns whether that went to its end.

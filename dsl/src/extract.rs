@@ -96,8 +96,9 @@ impl Extractor<'_> {
             self.recorder.report(Report::error(&data.at, message));
             data.poisoned = true;
         }
-        if !data.poisoned {
-            data.poisoned = !checks::object(&data, self.recorder);
+        // Other faults do not hide what can be checked all the same.
+        if !data.poisoned || checks::is_checkable(&data) {
+            data.poisoned |= !checks::object(&data, self.recorder);
         }
         Object::new(data)
     }
@@ -548,7 +549,7 @@ fn text_bytes(value: &Value) -> usize {
 }
 
 /// Names a value of the script in a message.
-fn describe(dynamic: &Dynamic) -> String {
+pub(crate) fn describe(dynamic: &Dynamic) -> String {
     if let Some(text) = text_of(dynamic) {
         return format!("the string {}", shortened(&format!("{:?}", text.as_str())));
     }
@@ -582,29 +583,30 @@ fn shortened(text: &str) -> String {
 }
 
 fn mismatch_hint(ty: Type, dynamic: &Dynamic) -> Option<String> {
-    let text = text_of(dynamic);
     let is_map = dynamic.is_map();
+    let bracket = || Some("put it into `[` and `]`".to_owned());
     match ty {
-        Type::Int { .. } if dynamic.is_float() => {
-            Some("write a number without a fraction".to_owned())
-        }
+        Type::Int { .. } if dynamic.is_float() => Some("write a number without a fraction".into()),
         Type::Int { .. } | Type::Number { .. } | Type::Bool => {
-            let text = text?;
+            let text = text_of(dynamic)?;
             let number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
             let truth = matches!(text.as_str(), "true" | "false");
             (number || truth).then(|| format!("write {} without quotes", text.trim()))
         }
-        Type::Text(_) if dynamic.is_int() || dynamic.is_float() => {
-            Some(format!("write \"{dynamic}\" with quotes"))
+        Type::Text(_) => {
+            let number = dynamic.is_int() || dynamic.is_float();
+            number.then(|| format!("write \"{dynamic}\" with quotes"))
         }
-        Type::List(_) if is_map || dynamic.is::<Object>() => {
-            Some("put it into `[` and `]`".to_owned())
-        }
-        Type::Orders if dynamic.is::<Object>() => Some("put it into `[` and `]`".to_owned()),
+        Type::List(_) => bracket().filter(|_| is_map || dynamic.is::<Object>()),
+        Type::Orders if dynamic.is::<Object>() => bracket(),
         Type::Orders => Some("write `constraints: order(first, second)`".to_owned()),
-        Type::Object { plain: false, .. } if is_map => {
-            Some("a plain map does not say which one it is".to_owned())
+        Type::Object { plain, .. } => {
+            (is_map && !plain).then(|| "a plain map does not say which one it is".to_owned())
         }
-        _ => None,
+        Type::OneOf(_)
+        | Type::Bytes { .. }
+        | Type::TextMap { .. }
+        | Type::Metadata
+        | Type::ProcessNames => None,
     }
 }

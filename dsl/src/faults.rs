@@ -42,6 +42,10 @@ fn last_position(recorder: &Recorder, file: &str) -> Position {
     Position::new(u16::try_from(lines).unwrap_or(u16::MAX), 1)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of rhai's errors need other words"
+)]
 fn syntax_text(error: &ParseErrorType) -> (String, Option<String>) {
     let text = error.to_string();
     let hint = match error {
@@ -75,6 +79,10 @@ fn undefined_hint(name: &str) -> String {
     )
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only wrappers are taken off"
+)]
 /// Returns why evaluation stopped; `None` if that has been recorded already.
 pub(crate) fn runtime(error: EvalAltResult, file: &str, recorder: &Recorder) -> Option<Diagnostic> {
     let mut file: Arc<str> = Arc::from(file);
@@ -122,6 +130,10 @@ pub(crate) fn runtime(error: EvalAltResult, file: &str, recorder: &Recorder) -> 
     Some(diagnostic)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of rhai's errors need other words"
+)]
 fn runtime_text(mut error: EvalAltResult) -> Option<(String, Option<String>)> {
     let hint = |text: &str| Some(text.to_owned());
     Some(match &error {

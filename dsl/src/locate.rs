@@ -69,7 +69,7 @@ impl SourceText {
                 None => break,
             }
         }
-        Some(node.range.clone())
+        Some(node.range)
     }
 
     fn in_variables(&self, arguments: &Node, offset: usize, step: &Step) -> Option<Node> {

@@ -72,8 +72,8 @@ impl Resolver {
             line,
             column: position.position().unwrap_or(0),
         });
-        let refuse = |report: Report| {
-            self.recorder.report(report);
+        let refuse = |report: Box<Report>| {
+            self.recorder.report(*report);
             stopped(position)
         };
         let source = self.load(&from, path, &at).map_err(refuse)?;
@@ -89,28 +89,29 @@ impl Resolver {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, from: &str, path: &str, at: &At) -> Result<Source, Report> {
-        let fail = |message: String| Report::error(at, message);
+    fn load(&self, from: &str, path: &str, at: &At) -> Result<Source, Box<Report>> {
+        let fail = |message: String| Box::new(Report::error(at, message));
         if path.is_empty() || path.contains('\0') {
             return Err(fail(format!("{path:?} is no path to import")));
         }
         self.loader.load(from, path).map_err(|error| {
             let report = fail(format!("failed to import \"{path}\": {error}"));
             match error {
-                LoadError::NotFound(_) => {
-                    report.hint("paths are relative to the importing file, `.rhai` may be left out")
-                }
+                LoadError::NotFound(_) => Box::new(
+                    report
+                        .hint("paths are relative to the importing file, `.rhai` may be left out"),
+                ),
                 LoadError::OutsideRoot(_) => {
-                    report.hint("put libraries beside the job file or below it")
+                    Box::new(report.hint("put libraries beside the job file or below it"))
                 }
                 LoadError::NotText(_) | LoadError::Other(_) => report,
             }
         })
     }
 
-    fn check(&self, source: &Source, path: &str, at: &At) -> Result<(), Report> {
+    fn check(&self, source: &Source, path: &str, at: &At) -> Result<(), Box<Report>> {
         let limits = &self.recorder.limits;
-        let fail = |message: String| Report::error(at, message);
+        let fail = |message: String| Box::new(Report::error(at, message));
         let (mut chain, files) = {
             let state = self.recorder.state();
             (state.importing.clone(), state.files.len())

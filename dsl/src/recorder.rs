@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use aurora_proto::v1;
@@ -15,12 +18,16 @@ use crate::{
     value::At,
 };
 
+/// A file with so many times the errors that are kept is not read on.
+const MANY_TIMES: usize = 10;
+
 /// The shared state of one evaluation.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) limits: Limits,
     pub(crate) binds: BTreeMap<String, String>,
     state: Mutex<State>,
+    stopped: AtomicBool,
 }
 
 /// What has been found.
@@ -92,7 +99,8 @@ impl Recorder {
         Self {
             limits,
             binds,
-            state: Mutex::new(State::default()),
+            state: Mutex::default(),
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -117,46 +125,75 @@ impl Recorder {
     }
 
     pub(crate) fn report(&self, report: Report) {
-        let full = self.state().diagnostics.len() >= self.limits.diagnostics;
-        let related = report
-            .related
-            .iter()
-            .filter(|_| !full)
-            .filter_map(|(at, note)| {
-                Some(Related {
-                    location: self.location(at)?,
-                    note: note.clone(),
-                })
-            });
-        self.add(Diagnostic {
-            severity: report.severity,
-            related: related.collect(),
-            // Reading a literal again costs time, which a full list does not deserve.
-            location: if full {
-                None
-            } else {
-                self.location(&report.at)
-            },
-            message: report.message,
-            hint: report.hint,
+        let Report {
+            severity,
+            at,
+            message,
+            hint,
+            related,
+        } = report;
+        // Finding the place costs time: not for what has been said, nor for what is not kept.
+        if !self.count(severity, format!("{:?} {:?} {message}", at.site, at.path)) {
+            return;
+        }
+        let related = related.into_iter().filter_map(|(at, note)| {
+            Some(Related {
+                location: self.location(&at)?,
+                note,
+            })
+        });
+        let related = related.collect();
+        let location = self.location(&at);
+        self.state().diagnostics.push(Diagnostic {
+            severity,
+            message,
+            location,
+            hint,
+            related,
         });
     }
 
     pub(crate) fn add(&self, diagnostic: Diagnostic) {
-        let mut state = self.state();
-        state.errors += usize::from(diagnostic.severity == Severity::Error);
-        if state.diagnostics.len() >= self.limits.diagnostics {
-            state.suppressed += 1;
-            return;
-        }
         let place = diagnostic
             .location
             .as_ref()
             .map_or_else(String::new, ToString::to_string);
-        // A loop makes the same mistake once, not twenty times.
-        if state.seen.insert(format!("{place} {}", diagnostic.message)) {
-            state.diagnostics.push(diagnostic);
+        if self.count(
+            diagnostic.severity,
+            format!("{place} {}", diagnostic.message),
+        ) {
+            self.state().diagnostics.push(diagnostic);
         }
+    }
+
+    /// Counts a diagnostic; returns whether it is to be kept.
+    ///
+    /// A loop makes the same mistake once, not twenty times.
+    fn count(&self, severity: Severity, key: String) -> bool {
+        let mut state = self.state();
+        let is_error = severity == Severity::Error;
+        state.errors += usize::from(is_error);
+        self.stop_if(state.errors > MANY_TIMES * self.limits.diagnostics);
+        if state.seen.contains(&key) {
+            return false;
+        }
+        let kept = state.diagnostics.len() < self.limits.diagnostics;
+        if kept {
+            state.seen.insert(key);
+        } else if is_error {
+            state.suppressed += 1;
+        }
+        // The first error is told, however many warnings came before it.
+        kept || (is_error && state.errors == 1)
+    }
+
+    /// Whether going on is of no use: a limit is broken, which has been reported.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn stop_if(&self, stop: bool) {
+        self.stopped.fetch_or(stop, Ordering::Relaxed);
     }
 
     /// Returns the name of the first file.
@@ -184,7 +221,10 @@ impl Recorder {
         let mut state = self.state();
         state.objects += 1;
         state.object_bytes = state.object_bytes.saturating_add(bytes);
-        state.objects <= self.limits.objects && state.object_bytes <= self.limits.object_bytes
+        let fits =
+            state.objects <= self.limits.objects && state.object_bytes <= self.limits.object_bytes;
+        self.stop_if(!fits);
+        fits
     }
 
     /// Notes a declared key; reports an error if the file declared it before.
@@ -207,6 +247,10 @@ impl Recorder {
         };
         let mut state = self.state();
         state.declared_bytes = state.declared_bytes.saturating_add(bytes);
+        self.stop_if(
+            state.declarations.len() >= self.limits.declarations
+                || state.declared_bytes > self.limits.declared_bytes,
+        );
         if state.declarations.len() >= self.limits.declarations {
             return Err(format!(
                 "a file may declare {} jobs and quotas",

@@ -131,11 +131,16 @@ pub fn parse(text: &str) -> Result<Vec<Piece<'_>>, BadReference> {
             (Piece::Braces("{{"), 4)
         } else if rest.starts_with("}}}}") {
             (Piece::Braces("}}"), 4)
-        } else if rest.starts_with("{{") {
-            let name = reference_at(&rest[2..]).map_err(|closed| bad(rest, at, closed))?;
+        } else if let Some(inner) = rest.strip_prefix("{{") {
+            let name = reference_at(inner).map_err(|closed| bad(rest, at, closed))?;
             (Piece::Reference { name, offset: at }, name.len() + 4)
         } else {
-            at += rest.chars().next().map_or(1, char::len_utf8);
+            // Nothing begins before the next brace.
+            let next = rest
+                .char_indices()
+                .skip(1)
+                .find(|(_, c)| matches!(c, '{' | '}'));
+            at += next.map_or(rest.len(), |(offset, _)| offset);
             continue;
         };
         if plain_from < at {

@@ -364,3 +364,27 @@ impl fmt::Display for Default {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn tables_are_whole() {
+        let mut kinds = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for schema in OBJECTS {
+            assert!(kinds.insert(schema.kind), "{:?} twice", schema.kind);
+            for name in std::iter::once(&schema.name).chain(schema.aliases) {
+                assert!(names.insert(*name), "{name} twice");
+            }
+            let fields: BTreeSet<_> = schema.fields.iter().map(|field| field.name).collect();
+            assert_eq!(fields.len(), schema.fields.len(), "{}", schema.name);
+            assert_eq!(schema.kind.schema().name, schema.name);
+        }
+        assert!(kinds.contains(&Kind::Process) && kinds.contains(&Kind::CoordinatorSlaPolicy));
+        assert_eq!(kinds.len(), 32, "every kind has a table");
+    }
+}

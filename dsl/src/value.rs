@@ -62,6 +62,35 @@ pub(crate) enum Value {
     Object(Object),
 }
 
+impl Value {
+    /// Returns the string, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self {
+            Some(text.as_str())
+        } else {
+            None
+        }
+    }
+
+    /// Returns the integer, if it is one.
+    pub(crate) fn as_int(&self) -> Option<i64> {
+        if let Self::Int(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the object, if it is one.
+    pub(crate) fn as_object(&self) -> Option<&Object> {
+        if let Self::Object(object) = self {
+            Some(object)
+        } else {
+            None
+        }
+    }
+}
+
 /// A field's value and its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
@@ -201,17 +230,11 @@ impl ObjectData {
     }
 
     pub(crate) fn objects(&self, name: &str) -> impl Iterator<Item = &Object> {
-        self.list(name).iter().filter_map(|value| match value {
-            Value::Object(object) => Some(object),
-            _ => None,
-        })
+        self.list(name).iter().filter_map(Value::as_object)
     }
 
     pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.list(name).iter().filter_map(|value| match value {
-            Value::Text(text) => Some(text.as_str()),
-            _ => None,
-        })
+        self.list(name).iter().filter_map(Value::as_text)
     }
 
     pub(crate) fn map(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {

@@ -354,6 +354,8 @@ async fn nothing_is_left_of_a_finished_task() {
         assert!(!is_alive(pid), "{name} left {pid}");
     }
     assert_eq!(agent.history(&other).0.len(), 2, "the other task goes on");
+    agent.kill(&other, Duration::from_secs(20));
+    agent.wait_for(&other, TaskState::TaskKilled).await;
 }
 
 #[tokio::test]

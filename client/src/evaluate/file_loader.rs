@@ -26,7 +26,7 @@ pub(super) type Unreadable = (String, &'static str);
 impl FileLoader {
     /// Reads the job file itself and returns it with the loader for its imports.
     pub(super) fn open(path: &Path) -> Result<(Self, Source), Unreadable> {
-        let shown = path.parent().unwrap_or(Path::new("")).to_owned();
+        let shown = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
         let directory = if shown.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -59,8 +59,8 @@ impl FileLoader {
         let outside = || LoadError::OutsideRoot(path.to_owned());
         let from = Path::new(from)
             .strip_prefix(&self.shown)
-            .unwrap_or(Path::new(""));
-        let mut resolved = from.parent().unwrap_or(Path::new("")).to_owned();
+            .unwrap_or_else(|_| Path::new(""));
+        let mut resolved = from.parent().unwrap_or_else(|| Path::new("")).to_owned();
         for component in Path::new(path).components() {
             match component {
                 Component::CurDir => {}

@@ -12,36 +12,39 @@ use crate::random::Random;
 
 /// A job as its client sees it.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    pub instances: BTreeSet<u32>,
-    pub service: bool,
-    pub created: bool,
+pub(crate) struct Wanted {
+    pub(crate) instances: BTreeSet<u32>,
+    pub(crate) service: bool,
+    pub(crate) created: bool,
 }
 
 /// A call that is not answered yet.
 #[derive(Clone, Debug)]
-pub struct Outstanding {
-    pub job: String,
-    pub call: Call,
-    pub request_id: String,
+pub(crate) struct Outstanding {
+    pub(crate) job: String,
+    pub(crate) call: Call,
+    pub(crate) request_id: String,
+    /// When it was sent last; it is sent again once that copy must have arrived or be lost, as
+    /// a refusal is not remembered and two copies may be answered differently.
+    pub(crate) sent: i64,
 }
 
 #[derive(Debug, Default)]
-pub struct Clients {
-    pub jobs: BTreeMap<String, Wanted>,
-    pub outstanding: BTreeMap<u64, Outstanding>,
-    pub next_call: u64,
-    pub acked: u64,
-    pub refused: u64,
-    /// Answers by request id, which must stay as they are.
-    pub answered: BTreeMap<String, (Call, Result<Reply, ApiError>)>,
+pub(crate) struct Clients {
+    pub(crate) jobs: BTreeMap<String, Wanted>,
+    pub(crate) outstanding: BTreeMap<u64, Outstanding>,
+    pub(crate) next_call: u64,
+    pub(crate) acked: u64,
+    pub(crate) refused: u64,
+    /// What was done, by request id; the answers must stay as they are.
+    pub(crate) answered: Vec<(String, Call, Reply)>,
 }
 
 const JOBS: u64 = 6;
 
 impl Clients {
     /// Makes a call about a job that has none outstanding.
-    pub fn new_call(&mut self, random: &mut Random) -> Option<u64> {
+    pub(crate) fn new_call(&mut self, random: &mut Random, now: i64) -> Option<u64> {
         let n = random.below(JOBS);
         let path = format!("role{}/prod/job{n}", n % 2);
         if self.outstanding.values().any(|other| other.job == path) {
@@ -66,7 +69,11 @@ impl Clients {
             3 | 4 => Call::KillTasks(v1::KillTasksRequest {
                 context,
                 key,
-                instances: if random.per_mille(500) { some } else { Vec::new() },
+                instances: if random.per_mille(500) {
+                    some
+                } else {
+                    Vec::new()
+                },
             }),
             5 | 6 => Call::RestartTasks(v1::RestartTasksRequest {
                 context,
@@ -91,13 +98,18 @@ impl Clients {
             job: path,
             call,
             request_id,
+            sent: now,
         };
         self.outstanding.insert(id, outstanding);
         Some(id)
     }
 
     /// Takes in an answer; true if it is the first to its call.
-    pub fn answer(&mut self, id: u64, result: &Result<Reply, ApiError>) -> Result<(), String> {
+    pub(crate) fn answer(
+        &mut self,
+        id: u64,
+        result: &Result<Reply, ApiError>,
+    ) -> Result<(), String> {
         let Some(outstanding) = self.outstanding.remove(&id) else {
             return Ok(());
         };
@@ -124,14 +136,16 @@ impl Clients {
             (_, Err(_)) => self.refused += 1,
             (call, Ok(reply)) => return Err(format!("{call:?} was answered by {reply:?}")),
         }
-        self.acked += u64::from(result.is_ok());
-        let answer = (outstanding.call, result.clone());
-        self.answered.insert(outstanding.request_id, answer);
+        if let Ok(reply) = result {
+            self.acked += 1;
+            let answer = (outstanding.request_id, outstanding.call, reply.clone());
+            self.answered.push(answer);
+        }
         Ok(())
     }
 }
 
-pub fn instances(ranges: &[v1::InstanceRange]) -> BTreeSet<u32> {
+pub(crate) fn instances(ranges: &[v1::InstanceRange]) -> BTreeSet<u32> {
     InstanceSet::from_ranges(ranges).unwrap().iter().collect()
 }
 
@@ -142,7 +156,7 @@ fn pick_instances(random: &mut Random, from: &BTreeSet<u32>) -> Vec<v1::Instance
 }
 
 /// Returns a small job of random shape.
-pub fn random_job(random: &mut Random, key: v1::JobKey) -> v1::JobConfiguration {
+pub(crate) fn random_job(random: &mut Random, key: v1::JobKey) -> v1::JobConfiguration {
     let mut constraints = Vec::new();
     let value = |negated, value: &str| {
         Kind::Value(v1::ValueConstraint {

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use aurora_core::cluster::{AgentId, Attributes, Launch, Offer, OfferId, ReportedState, StatusUpdate};
+use aurora_core::cluster::{
+    AgentId, Attributes, Launch, Offer, OfferId, ReportedState, StatusUpdate,
+};
 use aurora_core::resources::Resources;
 use aurora_proto::v1;
 
@@ -12,60 +14,60 @@ use crate::random::Random;
 
 /// A process on an agent.
 #[derive(Clone, Debug)]
-pub struct Process {
-    pub job: String,
-    pub instance: u32,
-    pub service: bool,
-    pub resources: Resources,
-    pub ports: BTreeSet<u16>,
-    pub state: ReportedState,
+pub(crate) struct Process {
+    pub(crate) job: String,
+    pub(crate) instance: u32,
+    pub(crate) resources: Resources,
+    pub(crate) ports: BTreeSet<u16>,
+    pub(crate) state: ReportedState,
     /// Statuses that the scheduler has not acknowledged, oldest first.
-    pub unacknowledged: VecDeque<(u64, ReportedState)>,
+    pub(crate) unacknowledged: VecDeque<(u64, ReportedState)>,
 }
 
 impl Process {
-    pub fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         matches!(self.state, ReportedState::Starting | ReportedState::Running)
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct SimAgent {
-    pub id: AgentId,
-    pub attributes: Arc<Attributes>,
-    pub total: Resources,
+pub(crate) struct SimAgent {
+    pub(crate) id: AgentId,
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) total: Resources,
     /// What runs or has run here, by task id, until its end is acknowledged.
-    pub processes: BTreeMap<String, Process>,
+    pub(crate) processes: BTreeMap<String, Process>,
     /// Launches that the master has sent and that have not arrived.
-    pub on_the_way: BTreeMap<String, (Resources, BTreeSet<u16>)>,
-    pub reachable: bool,
-    pub gone: bool,
+    pub(crate) on_the_way: BTreeMap<String, (Resources, BTreeSet<u16>)>,
+    pub(crate) reachable: bool,
+    pub(crate) gone: bool,
 }
 
 #[derive(Clone, Debug)]
-pub struct SimOffer {
-    pub agent: usize,
-    pub resources: Resources,
-    pub ports: BTreeSet<u16>,
+pub(crate) struct SimOffer {
+    pub(crate) agent: usize,
+    pub(crate) resources: Resources,
+    pub(crate) ports: BTreeSet<u16>,
+    pub(crate) made: i64,
 }
 
 /// The master and its agents.
 #[derive(Debug, Default)]
-pub struct SimCluster {
-    pub agents: Vec<SimAgent>,
-    pub offers: BTreeMap<OfferId, SimOffer>,
+pub(crate) struct SimCluster {
+    pub(crate) agents: Vec<SimAgent>,
+    pub(crate) offers: BTreeMap<OfferId, SimOffer>,
     /// Offers that the scheduler has used or given back.
-    pub spent: BTreeSet<OfferId>,
-    pub next_offer: u64,
-    pub next_agent: u64,
-    pub next_token: u64,
+    pub(crate) spent: BTreeSet<OfferId>,
+    pub(crate) next_offer: u64,
+    pub(crate) next_agent: u64,
+    pub(crate) next_token: u64,
 }
 
-pub const FIRST_PORT: u16 = 31_000;
+pub(crate) const FIRST_PORT: u16 = 31_000;
 const PORTS: u16 = 12;
 
 impl SimCluster {
-    pub fn add_agent(&mut self, random: &mut Random) {
+    pub(crate) fn add_agent(&mut self, random: &mut Random) {
         let n = self.next_agent;
         self.next_agent += 1;
         let host = format!("host{n}");
@@ -95,11 +97,11 @@ impl SimCluster {
         });
     }
 
-    pub fn agent_index(&self, id: &AgentId) -> Option<usize> {
+    pub(crate) fn agent_index(&self, id: &AgentId) -> Option<usize> {
         self.agents.iter().position(|agent| agent.id == *id)
     }
 
-    pub fn find_process(&self, task_id: &str) -> Option<(usize, &Process)> {
+    pub(crate) fn find_process(&self, task_id: &str) -> Option<(usize, &Process)> {
         self.agents.iter().enumerate().find_map(|(i, agent)| {
             let process = agent.processes.get(task_id)?;
             Some((i, process))
@@ -107,7 +109,7 @@ impl SimCluster {
     }
 
     /// What the agent has that nothing uses and no offer holds.
-    pub fn free(&self, at: usize) -> (Resources, BTreeSet<u16>) {
+    pub(crate) fn free(&self, at: usize) -> (Resources, BTreeSet<u16>) {
         let agent = &self.agents[at];
         let mut left = agent.total;
         let mut ports: BTreeSet<u16> = (FIRST_PORT..FIRST_PORT + PORTS).collect();
@@ -128,7 +130,7 @@ impl SimCluster {
     }
 
     /// Offers what is free on every agent, sometimes in two parts.
-    pub fn make_offers(&mut self, random: &mut Random) -> Vec<Offer> {
+    pub(crate) fn make_offers(&mut self, random: &mut Random, now: i64) -> Vec<Offer> {
         let mut made = Vec::new();
         for at in 0..self.agents.len() {
             let agent = &self.agents[at];
@@ -148,16 +150,16 @@ impl SimCluster {
                 };
                 let middle = FIRST_PORT + PORTS / 2;
                 let (low, high) = ports.into_iter().partition(|port| *port < middle);
-                made.push(self.offer(at, half, low));
-                made.push(self.offer(at, free - half, high));
+                made.push(self.offer(at, half, low, now));
+                made.push(self.offer(at, free - half, high, now));
             } else {
-                made.push(self.offer(at, free, ports));
+                made.push(self.offer(at, free, ports, now));
             }
         }
         made
     }
 
-    fn offer(&mut self, at: usize, resources: Resources, ports: BTreeSet<u16>) -> Offer {
+    fn offer(&mut self, at: usize, resources: Resources, ports: BTreeSet<u16>, made: i64) -> Offer {
         let id: OfferId = format!("offer{}", self.next_offer).into();
         self.next_offer += 1;
         let agent = &self.agents[at];
@@ -173,19 +175,19 @@ impl SimCluster {
             agent: at,
             resources,
             ports,
+            made,
         };
         self.offers.insert(id, held);
         offer
     }
 
     /// Starts the process of a launch that has arrived.
-    pub fn start(&mut self, at: usize, launch: &Launch) {
+    pub(crate) fn start(&mut self, at: usize, launch: &Launch) {
         let agent = &mut self.agents[at];
         agent.on_the_way.remove(&launch.task_id);
         let mut process = Process {
             job: aurora_core::ids::job_path(&launch.job),
             instance: launch.instance,
-            service: launch.config.service,
             resources: launch.resources,
             ports: launch.ports.iter().map(|(_, port)| *port).collect(),
             state: ReportedState::Starting,
@@ -200,7 +202,7 @@ impl SimCluster {
     }
 
     /// A process comes into a state. Returns whether it lived until then.
-    pub fn set_state(&mut self, at: usize, task_id: &str, state: ReportedState) -> bool {
+    pub(crate) fn set_state(&mut self, at: usize, task_id: &str, state: ReportedState) -> bool {
         let token = self.next_token;
         let Some(process) = self.agents[at].processes.get_mut(task_id) else {
             return false;
@@ -214,7 +216,7 @@ impl SimCluster {
         true
     }
 
-    pub fn acknowledge(&mut self, at: usize, task_id: &str, token: u64) {
+    pub(crate) fn acknowledge(&mut self, at: usize, task_id: &str, token: u64) {
         let agent = &mut self.agents[at];
         let Some(process) = agent.processes.get_mut(task_id) else {
             return;
@@ -228,7 +230,7 @@ impl SimCluster {
     }
 
     /// The oldest status of each task that has not been acknowledged.
-    pub fn to_resend(&self, at: usize) -> Vec<StatusUpdate> {
+    pub(crate) fn to_resend(&self, at: usize) -> Vec<StatusUpdate> {
         let agent = &self.agents[at];
         if !agent.reachable || agent.gone {
             return Vec::new();
@@ -247,7 +249,7 @@ impl SimCluster {
     }
 
     /// What the master says about one task, if it is asked.
-    pub fn latest(&self, task_id: &str, agent: Option<&AgentId>) -> StatusUpdate {
+    pub(crate) fn latest(&self, task_id: &str, agent: Option<&AgentId>) -> StatusUpdate {
         let at = agent
             .and_then(|id| self.agent_index(id))
             .filter(|at| !self.agents[*at].gone);
@@ -274,7 +276,7 @@ impl SimCluster {
     }
 
     /// Every live process, with its agent.
-    pub fn live(&self) -> impl Iterator<Item = (&SimAgent, &String, &Process)> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = (&SimAgent, &String, &Process)> {
         self.agents.iter().flat_map(|agent| {
             let live = agent.processes.iter().filter(|(_, p)| p.lives());
             live.map(move |(id, process)| (agent, id, process))
@@ -284,13 +286,16 @@ impl SimCluster {
 
 /// An independent reading of a task's demands on a host's attributes. `others` are the hosts of
 /// the job's other placed instances.
-pub fn attributes_allow(
+pub(crate) fn attributes_allow(
     config: &v1::TaskConfig,
     host: &Attributes,
     others: &[Arc<Attributes>],
 ) -> bool {
     use v1::placement_constraint::Kind;
-    let wants_dedicated = config.constraints.iter().any(|c| c.attribute == "dedicated");
+    let wants_dedicated = config
+        .constraints
+        .iter()
+        .any(|c| c.attribute == "dedicated");
     if host.contains_key("dedicated") && !wants_dedicated {
         return false;
     }
@@ -304,7 +309,8 @@ pub fn attributes_allow(
             Kind::Limit(limit) => mine.is_some_and(|of| {
                 of.iter().all(|v| {
                     let same = |a: &&Arc<Attributes>| {
-                        a.get(&constraint.attribute).is_some_and(|of| of.contains(v))
+                        a.get(&constraint.attribute)
+                            .is_some_and(|of| of.contains(v))
                     };
                     others.iter().filter(same).count() < limit.limit as usize
                 })

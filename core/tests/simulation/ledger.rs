@@ -11,22 +11,22 @@ use prost::Message as _;
 
 /// The store: what was committed, and no more.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    pub rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    pub tasks: BTreeMap<u64, TaskRecord>,
-    pub jobs: BTreeMap<String, JobRecord>,
+pub(crate) struct Ledger {
+    pub(crate) rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    pub(crate) tasks: BTreeMap<u64, TaskRecord>,
+    pub(crate) jobs: BTreeMap<String, JobRecord>,
     /// Changes of state that were seen; from 0 is a new task.
-    pub cells: BTreeSet<(i32, i32)>,
-    pub most_numbers: u64,
+    pub(crate) cells: BTreeSet<(i32, i32)>,
+    pub(crate) most_numbers: u64,
 }
 
-pub fn is_terminal(state: TaskState) -> bool {
+pub(crate) fn is_terminal(state: TaskState) -> bool {
     aurora_core::task::is_terminal(state)
 }
 
 impl Ledger {
     /// Lets a step's writes land.
-    pub fn commit(&mut self, writes: Vec<Write>) -> Result<(), String> {
+    pub(crate) fn commit(&mut self, writes: Vec<Write>) -> Result<(), String> {
         for write in writes {
             match write.table {
                 Table::Tasks => self.check_task(&write)?,
@@ -86,14 +86,7 @@ impl Ledger {
             self.check_transition(number, from, event.state)?;
             from = event.state;
         }
-        let rival = self.tasks.values().find(|other| {
-            other.number != number
-                && !is_terminal(other.state())
-                && (&other.job, other.instance) == (&task.job, task.instance)
-        });
-        // The rival may end in the same commit; what stays is checked after it.
         self.tasks.insert(number, task);
-        let _ = rival;
         Ok(())
     }
 
@@ -130,7 +123,7 @@ impl Ledger {
     }
 
     /// T1 on the records, once a commit is complete.
-    pub fn check_complete(&self) -> Result<(), String> {
+    pub(crate) fn check_complete(&self) -> Result<(), String> {
         let mut active = BTreeSet::new();
         for task in self.tasks.values().filter(|t| !is_terminal(t.state())) {
             if !active.insert((&task.job, task.instance)) {
@@ -146,18 +139,20 @@ impl Ledger {
         Ok(())
     }
 
-    pub fn by_id(&self, task_id: &str) -> Option<&TaskRecord> {
+    pub(crate) fn by_id(&self, task_id: &str) -> Option<&TaskRecord> {
         let (_, number) = parse_task_id(task_id)?;
         self.tasks.get(&number.0)
     }
 
-    pub fn answer(&self, request_id: &str) -> Option<RequestRecord> {
+    pub(crate) fn answer(&self, request_id: &str) -> Option<RequestRecord> {
         let key = (Table::Requests, request_id.as_bytes().to_vec());
         let value = self.rows.get(&key)?;
         Some(RequestRecord::decode(value.as_slice()).unwrap())
     }
 
-    pub fn active(&self) -> impl Iterator<Item = &TaskRecord> {
-        self.tasks.values().filter(|task| !is_terminal(task.state()))
+    pub(crate) fn active(&self) -> impl Iterator<Item = &TaskRecord> {
+        self.tasks
+            .values()
+            .filter(|task| !is_terminal(task.state()))
     }
 }

@@ -2,14 +2,14 @@
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x9e37_79b9)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,20 +17,20 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
     /// True so many times in a thousand.
-    pub fn per_mille(&mut self, chance: u64) -> bool {
+    pub(crate) fn per_mille(&mut self, chance: u64) -> bool {
         self.below(1_000) < chance
     }
 
-    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         let at = self.below(of.len() as u64);
         of.get(usize::try_from(at).unwrap())
     }
@@ -39,30 +39,30 @@ impl Random {
 /// What goes wrong in one seed, and how often. Each seed draws its own mix, so that some see a
 /// lot of one fault alone.
 #[derive(Clone, Debug)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Of a thousand chances (one each few seconds of virtual time) each.
-    pub scheduler_crash: u64,
-    pub disconnect: u64,
-    pub partition: u64,
-    pub agent_gone: u64,
-    pub agent_reboot: u64,
-    pub rescind: u64,
+    pub(crate) scheduler_crash: u64,
+    pub(crate) disconnect: u64,
+    pub(crate) partition: u64,
+    pub(crate) agent_gone: u64,
+    pub(crate) agent_reboot: u64,
+    pub(crate) rescind: u64,
     /// Of a thousand messages each.
-    pub status_lost: u64,
-    pub status_doubled: u64,
-    pub kill_lost: u64,
-    pub launch_lost: u64,
-    pub task_fails: u64,
-    pub task_finishes: u64,
-    pub reply_lost: u64,
+    pub(crate) status_lost: u64,
+    pub(crate) status_doubled: u64,
+    pub(crate) kill_lost: u64,
+    pub(crate) launch_lost: u64,
+    pub(crate) task_fails: u64,
+    pub(crate) task_finishes: u64,
+    pub(crate) reply_lost: u64,
     /// The longest message delay, in milliseconds.
-    pub delay: u64,
+    pub(crate) delay: u64,
     /// The longest commit, in milliseconds.
-    pub commit: u64,
+    pub(crate) commit: u64,
 }
 
 impl Faults {
-    pub fn draw(random: &mut Random) -> Self {
+    pub(crate) fn draw(random: &mut Random) -> Self {
         let mut some = |chance: u64, most: u64| {
             if random.per_mille(chance) {
                 random.between(1, most)
@@ -90,7 +90,7 @@ impl Faults {
     }
 
     /// Nothing goes wrong any more.
-    pub fn off(&mut self) {
+    pub(crate) fn off(&mut self) {
         *self = Self {
             scheduler_crash: 0,
             disconnect: 0,

@@ -87,10 +87,7 @@ fn strategy(update: &ObjectData) -> v1::update_config::Strategy {
         let sizes = given
             .list("batch_sizes")
             .iter()
-            .filter_map(|value| match value {
-                crate::value::Value::Int(size) => u32::try_from(*size).ok(),
-                _ => None,
-            });
+            .filter_map(|value| value.as_int()?.try_into().ok());
         Strategy::VariableBatch(v1::VariableBatchUpdateStrategy {
             batch_sizes: sizes.collect(),
             autopause_after_batch: autopause_after_batch(),

@@ -27,6 +27,11 @@ pub(crate) fn check(job: &Object, recorder: &Recorder) -> bool {
     results.iter().all(|good| *good)
 }
 
+/// Checks what can be checked of a job about which something else is wrong.
+pub(crate) fn check_poisoned(job: &Object, recorder: &Recorder) {
+    constraints(job, recorder);
+}
+
 /// Returns the job's name: its own, or that of the task, or that of the first process.
 pub(crate) fn job_name<'a>(job: &'a ObjectData, task: &'a ObjectData) -> &'a str {
     if job.has("name") {
@@ -87,7 +92,7 @@ fn constraints(job: &ObjectData, recorder: &Recorder) -> bool {
     for (attribute, value) in job.map("constraints") {
         let Value::Text(text) = value else { continue };
         let result = placement::parse(attribute, text).and_then(|constraint| {
-            if attribute == "dedicated" {
+            if attribute == "dedicated" && job.has("role") {
                 return placement::dedicated(&constraint, job.text("role"));
             }
             Ok(())

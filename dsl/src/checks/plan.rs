@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
         }
         let (names, order) = self.walk_cycle(&waits);
         let at = order
-            .map_or(self.task.at("constraints"), |order| &order.at)
+            .map_or_else(|| self.task.at("constraints"), |order| &order.at)
             .clone();
         let message = format!("the processes wait for each other: {}", names.join(" -> "));
         self.error(Report::error(&at, message).related(&self.task.at, "the task"));

@@ -32,12 +32,10 @@ fn portmap(announcer: &ObjectData) -> BTreeMap<String, Target> {
         return BTreeMap::from([("aurora".to_owned(), primary)]);
     }
     let targets = announcer.map("portmap").map(|(name, value)| {
-        let target = match value {
-            Value::Text(text) if !text.is_empty() && !text.bytes().all(|b| b.is_ascii_digit()) => {
-                Target::Name(text.to_string())
-            }
-            _ => Target::Number,
-        };
+        let name_of = value
+            .as_text()
+            .filter(|text| !text.bytes().all(|b| b.is_ascii_digit()));
+        let target = name_of.map_or(Target::Number, |text| Target::Name(text.to_owned()));
         (name.to_owned(), target)
     });
     targets.collect()

@@ -107,6 +107,7 @@ fn job(recorder: &Recorder, flavour: Flavour, map: &Map, at: &At) -> Option<Decl
     if job.poisoned {
         // Rules of the whole job would only repeat what is known to be wrong.
         recorder.mark_poisoned();
+        checks::job::check_poisoned(&job, recorder);
         return None;
     }
     let good = checks::job::check(&job, recorder);

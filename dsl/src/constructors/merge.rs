@@ -46,31 +46,10 @@ fn merge(recorder: &Recorder, how: How, mut values: Vec<Dynamic>, at: &At) -> Op
     let changes = values
         .pop_if(|last| last.is_map())
         .and_then(Dynamic::try_cast::<Map>);
-    let mut tasks = Vec::new();
-    for value in values {
-        match value.try_cast::<Object>() {
-            Some(task) if task.kind == Kind::Task => tasks.push(task),
-            other => {
-                let got = other.map_or_else(
-                    || "something else".to_owned(),
-                    |found| found.kind.name().to_owned(),
-                );
-                let report = Report::error(at, format!("`{}` takes tasks, got {got}", how.name()));
-                recorder.report(
-                    report.hint("a map may only be the last argument: it changes the result"),
-                );
-                return None;
-            }
-        }
-    }
-    if tasks.iter().any(|task| task.poisoned) {
-        return None;
-    }
+    let tasks = take_tasks(recorder, how, values, at)?;
     let Some(last) = tasks.last() else {
-        recorder.report(Report::error(
-            at,
-            format!("`{}` needs at least one task", how.name()),
-        ));
+        let message = format!("`{}` needs at least one task", how.name());
+        recorder.report(Report::error(at, message));
         return None;
     };
     let mut fields = last.fields.clone();
@@ -111,6 +90,26 @@ fn merge(recorder: &Recorder, how: How, mut values: Vec<Dynamic>, at: &At) -> Op
     })
 }
 
+/// Takes the arguments as tasks; nothing comes of them if one is wrong already.
+fn take_tasks(recorder: &Recorder, how: How, values: Vec<Dynamic>, at: &At) -> Option<Vec<Object>> {
+    let mut tasks = Vec::new();
+    for value in values {
+        let object = value.try_cast::<Object>();
+        let got = object
+            .as_ref()
+            .map_or("something else", |object| object.kind.name());
+        let Some(task) = object.filter(|object| object.kind == Kind::Task) else {
+            let report = Report::error(at, format!("`{}` takes tasks, got {got}", how.name()));
+            let hint = "a map may only be the last argument: it changes the result";
+            recorder.report(report.hint(hint));
+            return None;
+        };
+        tasks.push(task);
+    }
+    let sound = tasks.iter().all(|task| !task.poisoned);
+    sound.then_some(tasks)
+}
+
 /// Unites the processes; the same process in two tasks counts once.
 fn processes(recorder: &Recorder, tasks: &[Object]) -> Option<Vec<Value>> {
     let mut by_name: BTreeMap<&str, &Object> = BTreeMap::new();
@@ -142,14 +141,12 @@ fn same(one: &Object, other: &Object) -> bool {
 }
 
 fn plain_text(value: &Value) -> String {
-    match value {
-        Value::Object(object) => {
-            let fields = object.fields.iter();
-            let parts = fields.map(|(name, slot)| format!("{name}={}", plain_text(&slot.value)));
-            parts.collect::<Vec<_>>().join(" ")
-        }
-        other => format!("{other:?}"),
-    }
+    let Some(object) = value.as_object() else {
+        return format!("{value:?}");
+    };
+    let fields = object.fields.iter();
+    let parts = fields.map(|(name, slot)| format!("{name}={}", plain_text(&slot.value)));
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 fn constraints(recorder: &Recorder, how: How, tasks: &[Object], at: &At) -> Option<Vec<Value>> {

@@ -144,7 +144,7 @@ impl<'a> Lexer<'a> {
 
     fn skip_to_closing(&mut self) {
         let mut depth = 1_usize;
-        while let Some(token) = self.next() {
+        for token in self.by_ref() {
             match token.kind {
                 Kind::Open(_) | Kind::OpenMap => depth += 1,
                 Kind::Close => depth -= 1,

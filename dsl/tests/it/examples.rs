@@ -32,7 +32,9 @@ fn evaluate_example(name: &str, texts: &BTreeMap<String, String>, options: &Opti
         loader = loader.with(name.clone(), text.clone());
     }
     let source = Source::new(name, texts[name].clone());
-    evaluate(source, Arc::new(loader), options).unwrap_or_else(|errors| panic!("{errors}"))
+    evaluate(source, Arc::new(loader), options)
+        .map_err(|errors| errors.to_string())
+        .expect(name)
 }
 
 #[test]

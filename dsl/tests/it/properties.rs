@@ -23,7 +23,7 @@ fn survives(text: &str) {
 
 /// Pieces that get further than random characters do.
 fn piece() -> impl Strategy<Value = String> {
-    let words = [
+    const WORDS: &[&str] = &[
         "job",
         "service",
         "process",
@@ -80,7 +80,7 @@ fn piece() -> impl Strategy<Value = String> {
         "import \"a\" as a",
     ];
     prop_oneof![
-        8 => proptest::sample::select(&words[..]).prop_map(str::to_owned),
+        8 => proptest::sample::select(WORDS).prop_map(str::to_owned),
         1 => "\\PC{0,5}",
     ]
 }

@@ -103,10 +103,20 @@ impl DataDir {
         self.path.join(MARK)
     }
 
-    /// Lets nobody else in: sled's files take the mode that the user's mask gives them.
+    /// Lets others pass through, to the sandboxes that belong to them, but not look around.
     pub(super) fn close_to_others(&self) -> Result<(), StoreError> {
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o711))
             .map_err(|e| StoreError::io("change the mode of", &self.path, e))
+    }
+
+    /// Makes the directory of a new database; what sled puts there takes the mode that the user's
+    /// mask gives it, so that nobody else may come in here.
+    pub(super) fn make_new_state(&self) -> Result<(), StoreError> {
+        let path = self.new_state();
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|e| StoreError::io("make the directory", &path, e))
     }
 
     /// Fails unless a new store can be made here: only what an interrupted attempt leaves behind

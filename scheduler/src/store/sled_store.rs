@@ -106,6 +106,7 @@ impl SledStore {
         dir.check_fresh()?;
         dir.close_to_others()?;
         clean_generating(dir.path())?;
+        dir.make_new_state()?;
         let new_state = dir.new_state();
         let database = Database::open(&new_state, dir.path(), options.cache_bytes)?;
         fill(&mut Filler {

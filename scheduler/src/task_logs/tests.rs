@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -14,12 +15,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 fn append(sandbox: &Path, process: &str, run: u32, file: &str, text: &[u8]) {
     let dir = sandbox.join(".logs").join(process).join(run.to_string());
     fs::create_dir_all(&dir).unwrap();
-    let mut file = fs::OpenOptions::new()
+    let mut log = fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(dir.join(file))
         .unwrap();
-    file.write_all(text).unwrap();
+    log.write_all(text).unwrap();
 }
 
 fn request(process: &str) -> ReadTaskLogRequest {
@@ -42,10 +43,8 @@ async fn read_all(sandbox: &Path, request: ReadTaskLogRequest) -> Result<String,
         } else {
             "out"
         };
-        text += &format!(
-            "{}/{}/{stream}@{}:{data};",
-            piece.process, piece.run, piece.offset
-        );
+        let (process, run, offset) = (piece.process, piece.run, piece.offset);
+        write!(text, "{process}/{run}/{stream}@{offset}:{data};").unwrap();
     }
     Ok(text)
 }

@@ -317,7 +317,7 @@ async fn stopping_with_an_end_to_tasks_asks_executors_first() {
         async move {
             cluster
                 .shutdown(aurora_scheduler::cluster::embedded::RunningTasks::End)
-                .await
+                .await;
         }
     });
     assert!(matches!(executor.event().await, AgentEvent::Shutdown));

@@ -1,5 +1,6 @@
 //! `job diff`.
 
+use aurora_core::settings::Settings;
 use aurora_proto::{json as proto_json, v1};
 use clap::Args;
 use serde_json::{Value, json};
@@ -86,7 +87,8 @@ fn plan(wanted: &DeclaredJob, running: &v1::GetJobResponse, only: Option<&Instan
     let target = within(InstanceSet::first(wanted.config.instances));
     let (mut known, mut leave) = (Vec::new(), Vec::new());
     let mut plan = Plan::default();
-    let wanted_text = text_of(wanted.config.task.as_ref().map(proto_json::to_value));
+    let wanted_task = wanted.config.task.clone().map(as_admitted);
+    let wanted_text = text_of(wanted_task.as_ref().map(proto_json::to_value));
     for group in &running.groups {
         let instances = within(InstanceSet::from_proto(&group.instances));
         known.extend(instances.to_proto());
@@ -94,7 +96,7 @@ fn plan(wanted: &DeclaredJob, running: &v1::GetJobResponse, only: Option<&Instan
         if both.is_empty() {
             continue;
         }
-        if group.config == wanted.config.task {
+        if group.config == wanted_task {
             leave.extend(both.to_proto());
             continue;
         }
@@ -119,6 +121,14 @@ fn plan(wanted: &DeclaredJob, running: &v1::GetJobResponse, only: Option<&Instan
         }
     }
     plan
+}
+
+/// Fills in what the scheduler fills in when it takes a job, so that it is no difference.
+fn as_admitted(mut task: v1::TaskConfig) -> v1::TaskConfig {
+    if task.tier.is_empty() {
+        task.tier = Settings::default().default_tier;
+    }
+    task
 }
 
 /// The job's own fields; names and instances have their own place in the plan.
@@ -176,31 +186,29 @@ fn to_json(args: &DiffArgs, from: &JobKey, plan: &Plan) -> Value {
 }
 
 fn to_text(plan: &Plan) -> String {
-    let mut text = String::new();
     let sets = [
         ("add", &plan.add),
         ("remove", &plan.remove),
         ("update", &plan.update),
         ("leave unchanged", &plan.leave),
     ];
-    for (what, set) in sets {
-        if !set.is_empty() {
-            text.push_str(&format!("{what}: instances {set}\n"));
-        }
-    }
+    let mut parts: Vec<String> = sets
+        .iter()
+        .filter(|(_, set)| !set.is_empty())
+        .map(|(what, set)| format!("{what}: instances {set}\n"))
+        .collect();
     for change in &plan.changes {
         let head = if change.instances.is_empty() {
             "fields of the job, which restart nothing".to_owned()
         } else {
             format!("instances {}", change.instances)
         };
-        text.push_str(&format!("\n{head}:\n{}", colored(&change.diff)));
+        parts.push(format!("\n{head}:\n{}", colored(&change.diff)));
     }
-    if text.is_empty() {
-        "no instances on either side\n".to_owned()
-    } else {
-        text
+    if parts.is_empty() {
+        parts.push("no instances on either side\n".to_owned());
     }
+    parts.concat()
 }
 
 /// Colours are taken out again where stdout is no terminal.
@@ -225,6 +233,7 @@ mod tests {
     fn task(name: &str) -> v1::TaskConfig {
         v1::TaskConfig {
             name: name.to_owned(),
+            tier: "preemptible".to_owned(),
             ..v1::TaskConfig::default()
         }
     }
@@ -268,6 +277,19 @@ mod tests {
             "{}",
             plan.changes[0].diff
         );
+    }
+
+    #[test]
+    fn default_tier_is_no_difference() {
+        let running = v1::GetJobResponse {
+            groups: vec![group("0-1", "new")],
+            ..v1::GetJobResponse::default()
+        };
+        let mut wanted = wanted(2);
+        wanted.config.task.as_mut().unwrap().tier.clear();
+        let plan = plan(&wanted, &running, None);
+        assert_eq!(plan.leave.to_string(), "0-1");
+        assert!(plan.changes.is_empty());
     }
 
     #[test]

@@ -51,23 +51,21 @@ pub(super) async fn run(args: &ExplainArgs) -> CliResult {
 
 fn explain(reason: &v1::PendingReason, hosts_total: u32, job: &str) -> String {
     let instances = InstanceSet::from_proto(&reason.instances);
-    let mut text = format!(
+    let mut lines = vec![format!(
         "{job}/{instances} {} since {}\n",
         name(reason.state()),
         format_ms(reason.pending_since_ms)
-    );
+    )];
     if !reason.summary.is_empty() {
-        text.push_str(&format!("  {}\n", reason.summary));
+        lines.push(format!("  {}\n", reason.summary));
     }
-    text.push_str(&format!(
-        "  hosts: {} of {hosts_total} would take it now\n",
-        reason.hosts_fit
+    let fit = reason.hosts_fit;
+    lines.push(format!(
+        "  hosts: {fit} of {hosts_total} would take it now\n"
     ));
     if reason.next_attempt_ms != 0 {
-        text.push_str(&format!(
-            "  next attempt: {}\n",
-            format_ms(reason.next_attempt_ms)
-        ));
+        let next = format_ms(reason.next_attempt_ms);
+        lines.push(format!("  next attempt: {next}\n"));
     }
     let mut table = Table::new(&["HOSTS", "VETO", "SUBJECT", "DETAIL"]).indented(2);
     for veto in &reason.vetoes {
@@ -79,7 +77,7 @@ fn explain(reason: &v1::PendingReason, hosts_total: u32, job: &str) -> String {
         ]);
     }
     if !table.is_empty() {
-        text.push_str(&table.render());
+        lines.push(table.render());
     }
-    text
+    lines.concat()
 }

@@ -135,7 +135,9 @@ fn to_text(job: &JobStatus, all: bool) -> String {
     let hidden = job.tasks.len() - shown.len();
     if hidden > 0 {
         let attempts = crate::evaluate::count(hidden, "earlier attempt");
-        text.push_str(&format!("  {attempts} not shown; use --all\n"));
+        text.push_str("  ");
+        text.push_str(&attempts);
+        text.push_str(" not shown; use --all\n");
     }
     text
 }

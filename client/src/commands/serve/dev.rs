@@ -155,7 +155,7 @@ impl Session<'_> {
     async fn run(&self, jobs: Vec<DeclaredJob>) -> CliResult {
         let api = Api::connect(self.cluster, self.uri, CALL_TIMEOUT).await?;
         let mut dev_jobs = DevJobs::new(api, self.output);
-        dev_jobs.submit_all(jobs).await?;
+        Box::pin(dev_jobs.submit_all(jobs)).await?;
         if self.args.exit_when_done {
             return match dev_jobs.follow_until_done().await? {
                 Outcome::AllFinished => Ok(()),

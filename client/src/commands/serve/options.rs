@@ -261,7 +261,6 @@ pub(crate) enum RunAs {
 pub(crate) struct ServerOptions {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
-    pub(crate) engine: Engine,
     pub(crate) agents: u32,
     /// Of each agent; absent means what this machine has.
     pub(crate) agent_cpus: Option<f64>,
@@ -287,11 +286,12 @@ impl OptionArgs {
         data_dir: PathBuf,
         run_as: RunAs,
     ) -> ServerOptions {
+        // Another engine will have options of its own.
+        let Engine::Embedded = self.engine;
         let (agents, storage) = (&self.agents, &self.storage);
         ServerOptions {
             listen,
             data_dir,
-            engine: self.engine,
             agents: agents.agents,
             agent_cpus: agents.agent_cpus,
             agent_ram_bytes: agents.agent_ram.map(ByteSize::bytes),

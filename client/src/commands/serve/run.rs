@@ -57,7 +57,6 @@ pub(super) async fn run(args: &SchedulerArgs) -> CliResult {
     }
     let mut stop = StopSignal::new()?;
     let mut server = start(&options).await?;
-    tracing::info!(address = %server.local_addr, "scheduler is up");
     tokio::select! {
         ended = server.wait() => return Err(failed(ended)),
         () = stop.received() => {}

@@ -270,7 +270,10 @@ mod tests {
         let mut subject = Subject::new(pool(4, &[1, 2, 3]));
         let offer = subject.offer().made.unwrap();
         assert!(subject.offer().made.is_none());
-        let mut accepted = subject.agent.accept(&[offer.id.clone()]).unwrap();
+        let mut accepted = subject
+            .agent
+            .accept(std::slice::from_ref(&offer.id))
+            .unwrap();
         assert!(accepted.pool.take(&pool(1, &[]).resources, &[2]));
         assert!(
             !accepted.pool.take(&pool(1, &[]).resources, &[3, 2]),
@@ -283,7 +286,10 @@ mod tests {
             (3, vec![1..=1, 3..=3])
         );
         assert_eq!(
-            subject.agent.accept(&[offer.id.clone()]).unwrap_err(),
+            subject
+                .agent
+                .accept(std::slice::from_ref(&offer.id))
+                .unwrap_err(),
             offer.id
         );
     }

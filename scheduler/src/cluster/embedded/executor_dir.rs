@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -99,6 +99,23 @@ impl ExecutorDir {
         fs::remove_file(self.journal())
     }
 
+    /// Deletes all but the newest buried executors of an agent.
+    pub(super) fn prune_buried(executors_dir: &Path, n_kept: usize) -> io::Result<()> {
+        let mut buried = Vec::new();
+        for entry in fs::read_dir(executors_dir)? {
+            let dir = Self(entry?.path());
+            if !dir.record_path().exists() {
+                buried.push((fs::metadata(&dir.0)?.ctime(), dir));
+            }
+        }
+        buried.sort_by_key(|(changed, _)| *changed);
+        let n_excess = buried.len().saturating_sub(n_kept);
+        buried
+            .iter()
+            .take(n_excess)
+            .try_for_each(|(_, dir)| dir.delete())
+    }
+
     /// Deletes everything.
     pub(super) fn delete(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.0)
@@ -115,11 +132,15 @@ impl ExecutorDir {
             .append(true)
             .mode(0o600)
             .open(self.0.join("log"))?;
-        let program = match &start.command.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()?,
+        let mut command = match &start.command.program {
+            Some(program) => Command::new(program),
+            None => {
+                // This very program, even if another version has been installed in its place.
+                let mut command = Command::new("/proc/self/exe");
+                command.arg0("aurora-rs");
+                command
+            }
         };
-        let mut command = Command::new(program);
         match &start.command.arguments {
             Some(arguments) => command.args(arguments),
             None => command.arg("executor"),
@@ -153,6 +174,11 @@ impl ExecutorDir {
             )
             .env("MESOS_EXECUTOR_AUTHENTICATION_TOKEN", start.token)
             .env("AURORA_EXECUTOR_SHARED", "1")
+            // The agent decides: an executor that went by itself might take a new task with it.
+            .env(
+                "AURORA_EXECUTOR_IDLE_TIMEOUT",
+                format_duration(start.timeouts.recovery),
+            )
             .current_dir(&self.0)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -184,6 +210,7 @@ fn passed_on() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
     const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     [
+        "AURORA_LOG",
         "HOME",
         "LANG",
         "LC_ALL",
@@ -197,4 +224,31 @@ fn passed_on() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
     .into_iter()
     .filter_map(|name| Some((name, std::env::var_os(name)?)))
     .chain([("PATH", path)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_of_the_buried_are_kept_and_all_of_the_living() {
+        let parent = tempfile::tempdir().unwrap();
+        let record = ExecutorRecord {
+            framework_id: "f".to_owned(),
+            executor_id: "e".to_owned(),
+            role: "r".to_owned(),
+            token_sha256: String::new(),
+            pid: Some(1),
+            start_time: None,
+        };
+        for name in ["dead-1", "dead-2", "alive"] {
+            ExecutorDir::create(parent.path(), name).unwrap();
+        }
+        let alive = ExecutorDir::existing(parent.path().join("alive"));
+        alive.write_record(&record).unwrap();
+        assert_eq!(alive.read_record().unwrap(), Some(record));
+        ExecutorDir::prune_buried(parent.path(), 1).unwrap();
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 2);
+        assert!(alive.path().exists());
+    }
 }

@@ -82,7 +82,11 @@ impl Journal {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        self.file.write_all(self.unwritten.as_bytes())?;
+        if let Err(error) = self.file.write_all(self.unwritten.as_bytes()) {
+            // Some of it may be there: what is written next must not go on in the same line.
+            self.unwritten.insert(0, '\n');
+            return Err(error);
+        }
         self.written = self.written.saturating_add(self.unwritten.len() as u64);
         self.unwritten.clear();
         Ok(())
@@ -121,7 +125,7 @@ pub(super) fn read_journal(path: &Path) -> io::Result<Vec<JournaledTask>> {
         let Some(line) = line.strip_suffix('\n') else {
             break;
         };
-        if tasks.apply(line).is_none() {
+        if !line.is_empty() && tasks.apply(line).is_none() {
             tracing::warn!(path = %path.display(), line, "skipped a line that makes no sense");
         }
     }
@@ -141,8 +145,18 @@ impl TaskTable {
         let task_id = words.next()?;
         if kind == "L" {
             let task = parse_launch(task_id, words)?;
-            self.index.insert(task_id.to_owned(), self.tasks.len());
-            self.tasks.push(Some(task));
+            // There are two of the same only where the first could not be written whole.
+            match self
+                .index
+                .get(task_id)
+                .and_then(|index| self.tasks.get_mut(*index))
+            {
+                Some(slot) => *slot = Some(task),
+                None => {
+                    self.index.insert(task_id.to_owned(), self.tasks.len());
+                    self.tasks.push(Some(task));
+                }
+            }
             return Some(());
         }
         let slot = self.tasks.get_mut(*self.index.get(task_id)?)?;
@@ -308,10 +322,17 @@ mod tests {
     fn a_line_cut_short_and_nonsense_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tasks");
-        std::fs::write(&path, "L a 1 2 3 4\nX a\nE unknown\nL b 1 2 x 4\n\nE a").unwrap();
+        std::fs::write(
+            &path,
+            "L a 1 2\n\nL a 1 2 3 4\nL a 1 2 3 4 5\nX a\nE unknown\nL b 1 2 x 4\n\nE a",
+        )
+        .unwrap();
         let tasks = read_journal(&path).unwrap();
         assert_eq!(tasks.len(), 1);
-        assert_eq!(tasks[0].task_id, "a");
+        assert_eq!(
+            (tasks[0].task_id.as_str(), tasks[0].ports.as_slice()),
+            ("a", [5].as_slice())
+        );
         assert!(read_journal(&dir.path().join("absent")).unwrap().is_empty());
     }
 }

@@ -26,6 +26,7 @@ const KILL_AGAIN: Duration = Duration::from_secs(5);
 // What an executor sent with its last breath may still be in a socket.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const MAX_ROLE_IN_ID: usize = 64;
+const MAX_BURIED_EXECUTORS: usize = 16;
 
 impl State {
     /// Returns the executor of a role, which is started if there is none.
@@ -200,18 +201,24 @@ impl State {
             .filter(|slot| slot.process.is_some())
             .count();
         self.metrics.executors.set(n_alive as u64);
-        let cleared = if n_lost > 0 {
-            slot.dir.bury()
-        } else {
-            slot.dir.delete()
-        };
-        if let Err(error) = cleared {
-            tracing::warn!(%error, "failed to clear an executor's directory");
-        }
+        self.clear_directory(&slot, n_lost > 0);
         if self.slots.is_empty()
             && let Some(done) = self.all_ended.take()
         {
             done.send(()).unwrap_or_default();
+        }
+    }
+
+    // The output of an executor that took tasks with it is kept, for whoever wants to know why.
+    fn clear_directory(&self, slot: &Slot, keep_output: bool) {
+        let cleared = match self.agents.get(slot.agent) {
+            Some(agent) if keep_output => slot.dir.bury().and_then(|()| {
+                ExecutorDir::prune_buried(&agent.dir.join("executors"), MAX_BURIED_EXECUTORS)
+            }),
+            Some(_) | None => slot.dir.delete(),
+        };
+        if let Err(error) = cleared {
+            tracing::warn!(%error, "failed to clear an executor's directory");
         }
     }
 

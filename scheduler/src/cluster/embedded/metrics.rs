@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct EmbeddedMetrics {
     /// Executors whose process lives.
     pub executors: Gauge,
-    /// Tasks that have not ended.
+    /// Tasks whose end the core has not acknowledged.
     pub tasks: Gauge,
     /// Sandboxes of ended tasks that are still there.
     pub kept_sandboxes: Gauge,

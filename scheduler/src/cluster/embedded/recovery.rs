@@ -130,7 +130,7 @@ pub(super) fn find_executors(agent_dir: &Path) -> Result<Vec<FoundExecutor>, Emb
 }
 
 fn find_one(dir: &ExecutorDir) -> io::Result<Option<FoundExecutor>> {
-    let Some(record) = dir.read_record()? else {
+    let Some(mut record) = dir.read_record()? else {
         return Ok(None);
     };
     let mut tasks = read_journal(&dir.journal())?;
@@ -140,6 +140,11 @@ fn find_one(dir: &ExecutorDir) -> io::Result<Option<FoundExecutor>> {
         // The scheduler was killed while it started the executor.
         None => find_executor(&record.executor_id),
     };
+    if let (None, Some(process)) = (record.pid, &process) {
+        record.pid = Some(process.name.pid);
+        record.start_time = Some(process.name.start_time);
+        dir.write_record(&record)?;
+    }
     Ok(Some(FoundExecutor {
         dir: dir.clone(),
         record,

@@ -56,10 +56,11 @@ struct Found {
 
 /// Starts a cluster; returns the directories of its agents.
 pub(super) async fn start(
-    parts: Parts,
+    mut parts: Parts,
     commands: mpsc::UnboundedReceiver<Command>,
     tracker: &TaskTracker,
 ) -> Result<Vec<PathBuf>, EmbeddedError> {
+    make_absolute(&mut parts.config)?;
     let (config, clock, metrics) = (
         parts.config.clone(),
         Arc::clone(&parts.clock),
@@ -111,6 +112,20 @@ pub(super) async fn start(
     let taker = Arc::new(CallTaker::new(credentials, calls));
     tracker.spawn(serve(listener, taker, Limits::default(), stop));
     Ok(agent_dirs)
+}
+
+// Executors have another working directory.
+fn make_absolute(config: &mut EmbeddedConfig) -> Result<(), EmbeddedError> {
+    let absolute = |path: &mut PathBuf| -> Result<(), EmbeddedError> {
+        *path = std::path::absolute(&*path).map_err(EmbeddedError::file("find", path))?;
+        Ok(())
+    };
+    absolute(&mut config.work_dir)?;
+    match &mut config.executor.program {
+        // A bare name is looked for in the PATH.
+        Some(program) if program.components().count() > 1 => absolute(program),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn look_around(

@@ -36,7 +36,8 @@ pub(super) enum SweepOrder {
 struct Kept {
     path: PathBuf,
     ended: Timestamp,
-    bytes: u64,
+    // Measured by the next sweep, if at all.
+    bytes: Option<u64>,
 }
 
 /// Knows every sandbox of an ended task.
@@ -85,12 +86,10 @@ impl Sweeper {
             found.push(Kept {
                 path: entry.path(),
                 ended: Timestamp(changed),
-                bytes: 0,
+                bytes: None,
             });
         }
-        for kept in &mut found {
-            self.measure(kept);
-        }
+
         self.kept.extend(found);
         self.kept.make_contiguous().sort_by_key(|kept| kept.ended);
         Ok(())
@@ -147,28 +146,31 @@ impl Sweeper {
             SweepOrder::Ended(path) => {
                 // For the next start, which goes by the time of the inode's last change.
                 touch(&path);
-                let mut kept = Kept {
+                self.kept.push_back(Kept {
                     path,
                     ended: self.clock.now(),
-                    bytes: 0,
-                };
-                self.measure(&mut kept);
-                self.kept.push_back(kept);
+                    bytes: None,
+                });
             }
             SweepOrder::InUse(path) => self.kept.retain(|kept| kept.path != path),
         }
     }
 
-    fn measure(&mut self, kept: &mut Kept) {
-        if self.retention.max_total_bytes.is_some() {
-            kept.bytes = tree_bytes(&kept.path);
-            self.total_bytes = self.total_bytes.saturating_add(kept.bytes);
+    fn measure_new(&mut self) {
+        if self.retention.max_total_bytes.is_none() {
+            return;
+        }
+        for kept in self.kept.iter_mut().filter(|kept| kept.bytes.is_none()) {
+            let bytes = tree_bytes(&kept.path);
+            kept.bytes = Some(bytes);
+            self.total_bytes = self.total_bytes.saturating_add(bytes);
         }
     }
 
     // Returns whether every limit holds; otherwise the time for one sweep is over.
     fn sweep(&mut self) -> bool {
         let started = self.clock.now();
+        self.measure_new();
         loop {
             let now = self.clock.now();
             if now.since(started) > SWEEP_BUDGET {
@@ -192,7 +194,7 @@ impl Sweeper {
                 let Some(oldest) = self.kept.pop_front() else {
                     return true;
                 };
-                self.total_bytes = self.total_bytes.saturating_sub(oldest.bytes);
+                self.total_bytes = self.total_bytes.saturating_sub(oldest.bytes.unwrap_or(0));
                 match remove_tree(&oldest.path) {
                     Ok(()) => self.metrics.deleted_sandboxes.add(1),
                     // Left to the next start of the scheduler, so that one cannot block the rest.

@@ -170,7 +170,7 @@ mod tests {
         fs::create_dir_all(tree.join("a/b")).unwrap();
         symlink(&outside, tree.join("a/link")).unwrap();
         symlink(outside.join("file"), tree.join("file-link")).unwrap();
-        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "kept");

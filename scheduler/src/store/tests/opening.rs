@@ -72,10 +72,10 @@ fn only_a_fresh_directory_becomes_a_store() {
         StoreError::Missing { .. }
     ));
     assert!(create(&data).unwrap().report().is_new);
-    assert_eq!(
-        fs::metadata(&data).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o711, "owners of sandboxes must get to them");
+    assert_eq!(mode(&data.join("state")), 0o700);
+    assert_eq!(mode(&data.join("snapshots")), 0o700);
     assert!(matches!(
         create(&data).unwrap_err(),
         StoreError::NotEmpty { .. }

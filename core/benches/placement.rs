@@ -1,0 +1,364 @@
+//! How fast the core decides, on one thread, with nothing but the core: `cargo bench -p
+//! aurora-core`. Figures are printed, none is judged.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a program that measures real time and prints what it finds"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aurora_core::call::Call;
+use aurora_core::cluster::{ClusterEvent, Effect, Launch, Offer, ReportedState, StatusUpdate};
+use aurora_core::resources::Resources;
+use aurora_core::settings::Settings;
+use aurora_core::store::{Table, Write};
+use aurora_core::time::Timestamp;
+use aurora_core::{Input, Scheduler, Step};
+use aurora_proto::v1;
+
+/// A simulated second of the scheduler's clock between steps would be idle time; one
+/// millisecond is what a busy engine sees.
+const STEP_MS: i64 = 1;
+
+struct Bench {
+    scheduler: Scheduler,
+    now: Timestamp,
+    next_offer: u64,
+    /// What runs on each agent.
+    used: Vec<Resources>,
+}
+
+/// What each agent of the large runs has.
+const LARGE: Resources = Resources {
+    cpu_millis: 16_000,
+    ram: 256 << 30,
+    disk: 1 << 40,
+    gpu: 0,
+};
+
+impl Bench {
+    fn new() -> Self {
+        let settings = Settings {
+            max_instances_per_job: 1_000_000,
+            hold_offers_forever: true,
+            ..Settings::default()
+        };
+        let mut bench = Self {
+            scheduler: Scheduler::new(settings, 7).expect("the default pattern is sound"),
+            now: Timestamp(1_700_000_000_000),
+            next_offer: 0,
+            used: vec![Resources::default(); 10_000],
+        };
+        bench.scheduler.start(bench.now, 1);
+        bench.step(vec![Input::Cluster(ClusterEvent::Connected)]);
+        bench
+    }
+
+    fn step(&mut self, inputs: Vec<Input>) -> Step {
+        self.now = Timestamp(self.now.0 + STEP_MS);
+        self.scheduler.step(self.now, inputs)
+    }
+
+    fn offer(&mut self, agent: u64, resources: Resources) -> Offer {
+        self.next_offer += 1;
+        let one = |text: String| BTreeSet::from([text]);
+        let attributes = BTreeMap::from([
+            ("host".to_owned(), one(format!("host{agent}"))),
+            ("rack".to_owned(), one(format!("rack{}", agent / 40))),
+        ]);
+        Offer {
+            id: format!("offer{}", self.next_offer).into(),
+            agent_id: format!("agent{agent}").into(),
+            host: format!("host{agent}").into(),
+            attributes: Arc::new(attributes),
+            resources,
+            ports: vec![31_000..=32_000],
+        }
+    }
+
+    /// What a launch has left comes back as a new offer, as it would from an agent.
+    fn offer_rest(&mut self, agent_id: &str, launches: &[Launch]) -> Offer {
+        let agent: usize = agent_id.trim_start_matches("agent").parse().unwrap_or(0);
+        for launch in launches {
+            self.used[agent] += launch.resources;
+        }
+        let rest = LARGE - self.used[agent];
+        self.offer(agent as u64, rest)
+    }
+
+    /// Agents of mixed shapes, each with room for at least 32 small tasks.
+    fn offer_all(&mut self, agents: u64) {
+        let offers: Vec<Offer> = (0..agents)
+            .map(|agent| {
+                let size = 1 + agent % 4;
+                let resources = Resources {
+                    cpu_millis: 4_000 * size,
+                    ram: (16 << 30) * (1 + agent % 3),
+                    disk: 1 << 40,
+                    gpu: 0,
+                };
+                self.offer(agent, resources)
+            })
+            .collect();
+        self.step(vec![Input::Cluster(ClusterEvent::Offers(offers))]);
+    }
+
+    fn create(&mut self, name: &str, instances: u32, limit: Option<(&str, u32)>) -> Step {
+        let constraints = limit.map(|(attribute, limit)| v1::PlacementConstraint {
+            attribute: attribute.to_owned(),
+            kind: Some(v1::placement_constraint::Kind::Limit(v1::LimitConstraint {
+                limit,
+            })),
+        });
+        let config = v1::JobConfiguration {
+            key: Some(v1::JobKey {
+                role: "www-data".to_owned(),
+                environment: "prod".to_owned(),
+                name: name.to_owned(),
+            }),
+            instances,
+            task: Some(v1::TaskConfig {
+                name: "web".to_owned(),
+                processes: vec![v1::Process {
+                    name: "web".to_owned(),
+                    cmdline: "exec ./web --port {{ports.http}}".to_owned(),
+                    ..v1::Process::default()
+                }],
+                resources: Some(v1::Resources {
+                    cpu: 0.1,
+                    ram_bytes: 128 << 20,
+                    disk_bytes: 64 << 20,
+                    gpu: 0,
+                }),
+                service: true,
+                constraints: constraints.into_iter().collect(),
+                ports: vec!["http".to_owned()],
+                ..v1::TaskConfig::default()
+            }),
+            ..v1::JobConfiguration::default()
+        };
+        let call = Call::CreateJob(Box::new(v1::CreateJobRequest {
+            context: None,
+            config: Some(config),
+        }));
+        // The offers are there already, so that the step that makes the job places some of it.
+        let step = self.step(vec![Input::Call { reply_to: 0, call }]);
+        assert!(
+            step.replies.iter().all(|(_, reply)| reply.is_ok()),
+            "{:?}",
+            step.replies
+        );
+        step
+    }
+
+    /// Steps until nothing is placed any more.
+    fn place_all(&mut self, mut each: impl FnMut(Step)) {
+        loop {
+            let before = self.scheduler.counters().placements;
+            let step = self.step(Vec::new());
+            each(step);
+            if self.scheduler.counters().placements == before {
+                return;
+            }
+        }
+    }
+}
+
+fn placements_per_second(agents: u64, jobs: u32, instances: u32, limit: Option<(&str, u32)>) {
+    let mut bench = Bench::new();
+    bench.offer_all(agents);
+    let mut spent = Duration::ZERO;
+    let mut steps = 0_u32;
+    let mut slowest = Duration::ZERO;
+    for job in 0..jobs {
+        drop(bench.create(&format!("job{job}"), instances, limit));
+    }
+    let created = bench.scheduler.counters().placements;
+    loop {
+        let before = bench.scheduler.counters().placements;
+        let began = Instant::now();
+        let step = bench.step(Vec::new());
+        let took = began.elapsed();
+        black_box(&step);
+        drop(step);
+        if bench.scheduler.counters().placements == before {
+            break;
+        }
+        spent += took;
+        slowest = slowest.max(took);
+        steps += 1;
+    }
+    let placed = bench.scheduler.counters().placements - created;
+    let rate = placed as f64 / spent.as_secs_f64();
+    println!(
+        "A  {agents:>6} agents, {jobs:>6} jobs of {instances:>7}, limit {:<12} \
+         {placed:>8} placed, {rate:>9.0}/s, slowest of {steps} steps {slowest:.1?}",
+        limit.map_or("none".to_owned(), |(on, n)| format!("{n} per {on}:")),
+    );
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4_096
+}
+
+fn keep(rows: &mut BTreeMap<(Table, Vec<u8>), Vec<u8>>, writes: Vec<Write>) {
+    for write in writes {
+        match write.value {
+            Some(value) => rows.insert((write.table, write.key), value),
+            None => rows.remove(&(write.table, write.key)),
+        };
+    }
+}
+
+/// A million tasks onto 10,000 agents: create, place, STARTING, RUNNING, with every record
+/// encoded. Returns nothing; prints time and memory.
+fn million(tasks: u32) {
+    let before = resident_bytes();
+    let mut bench = Bench::new();
+    let began = Instant::now();
+    let agents: u64 = 10_000;
+    for agent in 0..agents {
+        let offer = bench.offer(agent, LARGE);
+        bench.step(vec![Input::Cluster(ClusterEvent::Offers(vec![offer]))]);
+    }
+    let mut written = 0_u64;
+    let mut bytes = 0_u64;
+    let mut done = 0_u32;
+    let per_job = 10_000;
+    for job in 0..tasks / per_job {
+        let mut steps = vec![bench.create(&format!("job{job}"), per_job, None)];
+        bench.place_all(|step| steps.push(step));
+        let mut news = Vec::new();
+        for step in steps {
+            written += step.writes.len() as u64;
+            bytes += step
+                .writes
+                .iter()
+                .map(|w| w.value.as_ref().map_or(0, Vec::len) as u64)
+                .sum::<u64>();
+            for effect in step.effects {
+                let Effect::Accept {
+                    agent_id, launches, ..
+                } = effect
+                else {
+                    continue;
+                };
+                let offer = bench.offer_rest(&agent_id, &launches);
+                news.push(Input::Cluster(ClusterEvent::Offers(vec![offer])));
+                for launch in launches {
+                    done += 1;
+                    for state in [ReportedState::Starting, ReportedState::Running] {
+                        news.push(Input::Cluster(ClusterEvent::Status(StatusUpdate {
+                            task_id: launch.task_id.clone(),
+                            state,
+                            agent_id: Some(Arc::clone(&agent_id)),
+                            message: String::new(),
+                            token: vec![1; 16],
+                        })));
+                    }
+                }
+            }
+        }
+        let step = bench.step(news);
+        written += step.writes.len() as u64;
+        bytes += step
+            .writes
+            .iter()
+            .map(|w| w.value.as_ref().map_or(0, Vec::len) as u64)
+            .sum::<u64>();
+    }
+    let took = began.elapsed();
+    let grown = resident_bytes().saturating_sub(before);
+    println!(
+        "C  {done} tasks running on {agents} agents in {took:.1?} ({:.0}/s); {written} records, {} MiB written; \
+         {} bytes resident per task",
+        f64::from(done) / took.as_secs_f64(),
+        bytes >> 20,
+        grown / u64::from(done.max(1)),
+    );
+}
+
+/// Loading a store of so many running tasks.
+fn restart(tasks: u32) {
+    let mut bench = Bench::new();
+    let mut rows = BTreeMap::new();
+    for agent in 0..10_000 {
+        let offer = bench.offer(agent, LARGE);
+        bench.step(vec![Input::Cluster(ClusterEvent::Offers(vec![offer]))]);
+    }
+    for job in 0..tasks / 10_000 {
+        let step = bench.create(&format!("job{job}"), 10_000, None);
+        keep(&mut rows, step.writes);
+        let mut more = Vec::new();
+        bench.place_all(|step| more.push(step));
+        let mut offers = Vec::new();
+        for step in more {
+            keep(&mut rows, step.writes);
+            for effect in step.effects {
+                let Effect::Accept {
+                    agent_id, launches, ..
+                } = effect
+                else {
+                    continue;
+                };
+                offers.push(bench.offer_rest(&agent_id, &launches));
+            }
+        }
+        bench.step(vec![Input::Cluster(ClusterEvent::Offers(offers))]);
+    }
+    drop(bench);
+    let before = resident_bytes();
+    let began = Instant::now();
+    let mut scheduler = Scheduler::new(Settings::default(), 7).expect("sound");
+    for table in Table::ALL {
+        for ((_, key), value) in rows.iter().filter(|((of, _), _)| *of == table) {
+            scheduler.load(table, key, value).expect("own records load");
+        }
+    }
+    drop(scheduler.start(Timestamp(1_700_000_100_000), 1));
+    let took = began.elapsed();
+    let n: u64 = scheduler.tasks_by_state().values().sum();
+    let grown = resident_bytes().saturating_sub(before);
+    println!(
+        "R  {n} task records loaded in {took:.2?}, {} bytes resident per task",
+        grown / n.max(1)
+    );
+}
+
+fn main() {
+    let wanted = |name: &str| {
+        let mut given = std::env::args()
+            .skip(1)
+            .filter(|a| !a.starts_with('-'))
+            .peekable();
+        given.peek().is_none() || given.any(|a| a == name)
+    };
+    if wanted("place") {
+        for agents in [1_000, 10_000, 50_000] {
+            let tasks = u32::try_from(agents * 20).unwrap_or(200_000).min(400_000);
+            placements_per_second(agents, 1, tasks, None);
+            placements_per_second(agents, tasks.min(50_000), 1, None);
+            let per_rack = tasks.min(10_000);
+            placements_per_second(agents, tasks / per_rack, per_rack, Some(("host", 30)));
+            placements_per_second(agents, tasks / per_rack, per_rack, Some(("rack", 1_000)));
+        }
+    }
+    if wanted("million") {
+        million(1_000_000);
+    }
+    if wanted("restart") {
+        restart(1_000_000);
+    }
+}
