@@ -23,37 +23,40 @@ pub enum IdentityError {
     #[error("cannot run as `{0}`: the executor is not root")]
     NotRoot(String),
     /// The task asks for something unheard of.
-    #[error("label `aurora.run_as` must be `role` or `self`, not `{0}`")]
+    #[error("label `aurora.run_as` must be `role`, `role-or-self` or `self`, not `{0}`")]
     Unknown(String),
 }
 
 impl Identity {
-    /// Chooses the identity for a task of `role`; `run_as` is `role` or `self`.
+    /// Chooses the identity for a task of `role`; `run_as` is `role`, `self`, or `role-or-self`
+    /// for the role's account where it exists and can be taken, else the executor's own.
     ///
     /// # Errors
     ///
     /// Fails if the account does not exist or cannot be taken.
     pub fn choose(run_as: &str, role: &str) -> Result<Self, IdentityError> {
-        let own_uid = rustix::process::getuid().as_raw();
         match run_as {
-            "self" => Ok(Self::own(own_uid)),
-            "role" => {
-                let user = User::by_name(role)
-                    .ok_or_else(|| IdentityError::NoSuchUser(role.to_owned()))?;
-                if user.uid == own_uid {
-                    return Ok(Self::Own(user.name));
-                }
-                if !rustix::process::geteuid().is_root() {
-                    return Err(IdentityError::NotRoot(user.name));
-                }
-                Ok(Self::Other(user))
-            }
+            "self" => Ok(Self::own()),
+            "role" => Self::of_role(role),
+            "role-or-self" => Ok(Self::of_role(role).unwrap_or_else(|_| Self::own())),
             other => Err(IdentityError::Unknown(other.to_owned())),
         }
     }
 
-    fn own(uid: u32) -> Self {
+    fn of_role(role: &str) -> Result<Self, IdentityError> {
+        let user = User::by_name(role).ok_or_else(|| IdentityError::NoSuchUser(role.to_owned()))?;
+        if user.uid == rustix::process::getuid().as_raw() {
+            return Ok(Self::Own(user.name));
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err(IdentityError::NotRoot(user.name));
+        }
+        Ok(Self::Other(user))
+    }
+
+    fn own() -> Self {
         static OWN_NAME: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        let uid = rustix::process::getuid().as_raw();
         let look_up = || User::by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name);
         Self::Own(OWN_NAME.get_or_init(look_up).clone())
     }
@@ -91,9 +94,11 @@ mod tests {
             Identity::choose("root", "x"),
             Err(IdentityError::Unknown("root".to_owned()))
         );
-        assert!(matches!(
-            Identity::choose("self", "no-such-user"),
-            Ok(Identity::Own(_))
-        ));
+        for run_as in ["self", "role-or-self"] {
+            assert!(matches!(
+                Identity::choose(run_as, "no-such-user"),
+                Ok(Identity::Own(_))
+            ));
+        }
     }
 }
