@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::config::Shape;
 use crate::ids::{ConfigIdx, JobIdx, TaskNumber};
+use crate::placement::AttributeCounts;
 use crate::time::Timestamp;
 
 /// Names a group.
@@ -26,6 +27,14 @@ pub(crate) struct Group {
     delay: Duration,
     /// When the soonest timer set for it goes off; one is enough.
     timer: Option<Timestamp>,
+    /// The job's placed tasks by what the configuration limits, once they have been counted.
+    counts: Option<AttributeCounts>,
+}
+
+impl Group {
+    pub(crate) fn counts(&self) -> Option<&AttributeCounts> {
+        self.counts.as_ref()
+    }
 }
 
 /// Where a group stands.
@@ -67,6 +76,7 @@ impl Groups {
                 standing: Standing::Ready(place),
                 delay: Duration::ZERO,
                 timer: None,
+                counts: None,
             }
         });
         group.queue.insert(task);
@@ -200,6 +210,34 @@ impl Groups {
 
     pub(crate) fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Takes what was counted for the group; it is to be given back.
+    pub(crate) fn take_counts(&mut self, key: GroupKey) -> Option<AttributeCounts> {
+        self.groups.get_mut(&key)?.counts.take()
+    }
+
+    pub(crate) fn keep_counts(&mut self, key: GroupKey, counts: AttributeCounts) {
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.counts = Some(counts);
+        }
+    }
+
+    /// What was counted for the groups of a job, to follow a change.
+    pub(crate) fn counts_of_job(
+        &mut self,
+        job: JobIdx,
+    ) -> impl Iterator<Item = (ConfigIdx, &mut AttributeCounts)> {
+        let (first, last) = ((job, ConfigIdx(0)), (job, ConfigIdx(u32::MAX)));
+        let groups = self.groups.range_mut(first..=last);
+        groups.filter_map(|(key, group)| Some((key.1, group.counts.as_mut()?)))
+    }
+
+    /// A host's attributes have changed: all has to be counted again.
+    pub(crate) fn forget_counts(&mut self) {
+        for group in self.groups.values_mut() {
+            group.counts = None;
+        }
     }
 
     /// Every group, for the invariants.

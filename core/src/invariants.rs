@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aurora_proto::v1::TaskState;
 
+use crate::placement::AttributeCounts;
 use crate::resources::Resources;
 use crate::scheduler::Scheduler;
 
@@ -153,6 +154,11 @@ impl Scheduler {
         let mut queued = 0;
         for (key, group) in self.groups.iter() {
             queued += group.queue.len() as u64;
+            if let Some(counts) = group.counts()
+                && !same_counts(counts, &self.attribute_counts(*key))
+            {
+                found.push(format!("P2: the limits of group {key:?} are miscounted"));
+            }
             if group.queue.is_empty() {
                 found.push(format!("P4: group {key:?} is empty"));
             }
@@ -170,4 +176,10 @@ impl Scheduler {
             found.push(format!("P4: {pending} pending tasks, {queued} in queues"));
         }
     }
+}
+
+/// Whether the counts are equal; an attribute without counts is as good as an absent one.
+fn same_counts(one: &AttributeCounts, other: &AttributeCounts) -> bool {
+    let counted = |(_, of): &(&String, &BTreeMap<String, u32>)| !of.is_empty();
+    one.iter().filter(counted).eq(other.iter().filter(counted))
 }

@@ -5,6 +5,7 @@ use aurora_proto::v1::{self, JobState, TaskState};
 use crate::cluster::Effect;
 use crate::ids::{AgentIdx, ConfigIdx, JobIdx, TaskNumber};
 use crate::penalty;
+use crate::placement::{Change, count_attributes};
 use crate::scheduler::Scheduler;
 use crate::task::{Task, is_on_agent, is_terminal};
 use crate::time::Timestamp;
@@ -127,8 +128,8 @@ impl Scheduler {
         if state == TaskState::Pending {
             self.groups.remove((job, config), number);
         }
-        if is_on_agent(state) && !is_on_agent(to) {
-            self.wake_limited(job);
+        if is_on_agent(state) != is_on_agent(to) {
+            self.follow_limits(number, job, to);
         }
         if consequences.kill {
             self.send_kill(number);
@@ -141,6 +142,27 @@ impl Scheduler {
         self.arm(number);
         if consequences.then_lost {
             self.change_state(now, number, TaskState::Lost, "the agent cannot be reached");
+        }
+    }
+
+    /// A task has come to a host or left it: what limits count changes, and what one refused
+    /// may be allowed now.
+    fn follow_limits(&mut self, number: TaskNumber, job: JobIdx, to: TaskState) {
+        let agent = self.state.tasks.get(&number).and_then(|task| task.agent);
+        let Some(agent) = agent.map(|agent| self.state.agent(agent)) else {
+            return;
+        };
+        let change = if is_on_agent(to) {
+            Change::Came
+        } else {
+            Change::Left
+        };
+        for (config, counts) in self.groups.counts_of_job(job) {
+            let constraints = &self.state.config(config).constraints;
+            count_attributes(counts, constraints, agent, change);
+        }
+        if change == Change::Left {
+            self.wake_limited(job);
         }
     }
 

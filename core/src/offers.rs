@@ -191,6 +191,7 @@ impl Scheduler {
         if agent.host != offer.host || agent.attributes != offer.attributes {
             agent.host = Arc::clone(&offer.host);
             agent.attributes = Arc::clone(&offer.attributes);
+            self.groups.forget_counts();
             if agent.stored {
                 self.state.dirty.agents.insert(Arc::clone(&offer.agent_id));
             }

@@ -171,29 +171,46 @@ fn bytes(n: u64) -> f64 {
     n as f64
 }
 
-/// Counts a task on the agent for the attributes that limits look at.
+/// Whether a task has come to a host or left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Came,
+    Left,
+}
+
+/// Follows a task's coming or leaving in the counts that limits look at.
 pub(crate) fn count_attributes(
     counts: &mut AttributeCounts,
     constraints: &[Constraint],
     agent: &Agent,
+    change: Change,
 ) {
-    for constraint in constraints {
+    for (i, constraint) in constraints.iter().enumerate() {
         let Constraint::Limit { attribute, .. } = constraint else {
             continue;
         };
         // Two limits on one attribute are two demands on the same count.
-        let counted = constraints.iter().find(
+        let counted = constraints.iter().take(i).any(
             |other| matches!(other, Constraint::Limit { attribute: of, .. } if of == attribute),
         );
-        if counted.is_some_and(|first| !std::ptr::eq(first, constraint)) {
+        if counted {
             continue;
         }
         for value in agent.attributes.get(attribute).into_iter().flatten() {
-            if let Some(n) = counts.get_mut(attribute).and_then(|of| of.get_mut(value)) {
-                *n += 1;
-            } else {
-                let of_attribute = counts.entry(attribute.clone()).or_default();
-                of_attribute.insert(value.clone(), 1);
+            let n = counts.get_mut(attribute).and_then(|of| of.get_mut(value));
+            match (n, change) {
+                (Some(n), Change::Came) => *n += 1,
+                (Some(n), Change::Left) if *n > 1 => *n -= 1,
+                (Some(_), Change::Left) => {
+                    if let Some(of_attribute) = counts.get_mut(attribute) {
+                        of_attribute.remove(value);
+                    }
+                }
+                (None, Change::Came) => {
+                    let of_attribute = counts.entry(attribute.clone()).or_default();
+                    of_attribute.insert(value.clone(), 1);
+                }
+                (None, Change::Left) => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cluster::{Effect, Launch};
 use crate::groups::GroupKey;
 use crate::ids::{AgentIdx, ConfigIdx, TaskNumber};
-use crate::placement::{AttributeCounts, Request, count_attributes};
+use crate::placement::{AttributeCounts, Change, Request, count_attributes};
 use crate::ports;
 use crate::scheduler::Scheduler;
 use crate::time::Timestamp;
@@ -100,7 +100,8 @@ impl Scheduler {
     /// task of the group refuses them all.
     fn take_turn(&mut self, key: GroupKey, round: &mut Round) -> Turn {
         let needed = self.request(key.1).resources.cpu_millis;
-        let mut counts = self.attribute_counts(key);
+        let counted = self.groups.take_counts(key);
+        let mut counts = counted.unwrap_or_else(|| self.attribute_counts(key));
         let mut left = round.budget;
         if self.groups.has_ready() {
             left = left.min(TURN);
@@ -133,6 +134,9 @@ impl Scheduler {
             round.budget -= 1;
         };
         self.settle(host);
+        if self.state.config(key.1).limited {
+            self.groups.keep_counts(key, counts);
+        }
         turn
     }
 
@@ -167,7 +171,8 @@ impl Scheduler {
         let config = self.state.config(config_idx);
         let proto = Arc::clone(&config.proto);
         let config_digest = config.digest;
-        count_attributes(counts, &config.constraints, self.state.agent(agent_idx));
+        let host = self.state.agent(agent_idx);
+        count_attributes(counts, &config.constraints, host, Change::Came);
 
         let agent = self.state.agent_mut(agent_idx);
         let start = agent.next_port;
@@ -223,7 +228,8 @@ impl Scheduler {
             let active = self.state.job(key.0).active.values();
             for task in active.filter_map(|number| self.state.tasks.get(number)) {
                 if let Some(agent) = task.agent.filter(|_| task.is_on_agent()) {
-                    count_attributes(&mut counts, constraints, self.state.agent(agent));
+                    let host = self.state.agent(agent);
+                    count_attributes(&mut counts, constraints, host, Change::Came);
                 }
             }
         }

@@ -19,30 +19,49 @@
 //! assert_eq!(evaluation.jobs().count(), 1);
 //! ```
 
-// In reading order: what goes in and comes out, the language, its objects, the result.
-mod build;
-mod checks;
-mod constructors;
-mod definitions;
-mod diagnostics;
-mod engine;
-mod evaluate;
+// In reading order. What goes in and what comes out:
+mod source;
+
 mod evaluation;
-mod extract;
-mod faults;
+
+mod diagnostics;
+
 mod limits;
-mod locate;
+
+// The interpreter:
+mod evaluate;
+
+mod engine;
 mod memory;
 mod modules;
-mod nearest;
-mod problem;
-mod recorder;
-pub mod references;
+
+mod faults;
+
+// The functions of job files and the tables behind them:
+mod constructors;
+
 pub mod schema;
+
+mod extract;
 mod size;
-mod source;
-mod unsupported;
 mod value;
+
+// The rules, and the way to the messages:
+mod checks;
+mod problem;
+pub mod references;
+
+mod build;
+
+// What everything reports to:
+mod recorder;
+
+mod locate;
+mod nearest;
+
+// What others ask about job files:
+mod definitions;
+mod unsupported;
 
 pub use self::{
     definitions::{definitions, reference},

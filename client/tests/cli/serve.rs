@@ -1,5 +1,12 @@
 //! Options of the server, as far as they are read before anything starts.
 
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
 use crate::command::Place;
 
 #[test]
@@ -72,4 +79,74 @@ fn wrong_job_file_stops_dev_before_it_starts() {
         .run(&["dev", "bad.rhai"])
         .exits(3)
         .says("bad.rhai:1:1");
+}
+
+const SMALL: &str = "resources: resources(#{ cpu: 0.1, ram: 32 * MB, disk: 16 * MB })";
+
+fn job(name: &str, cmdline: &str) -> String {
+    format!(
+        "job(#{{ cluster: \"local\", role: \"www-data\", environment: \"devel\", name: \"{name}\", \
+         task: task(#{{ processes: [process(#{{ name: \"main\", cmdline: \"{cmdline}\" }})], \
+         {SMALL} }}) }});\n"
+    )
+}
+
+#[test]
+fn dev_runs_jobs_and_shows_their_output() {
+    let place = Place::new();
+    place.write("jobs.rhai", job("hello", "echo hello"));
+    let dev = [
+        "dev",
+        "jobs.rhai",
+        "--exit-when-done",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    place
+        .run(&dev)
+        .exits(0)
+        .says("local/www-data/devel/hello/0 FINISHED")
+        .prints("local/www-data/devel/hello/0 main | hello\n");
+    place.write("jobs.rhai", job("hello", "exit 3") + &job("other", "true"));
+    place
+        .run(&dev)
+        .exits(4)
+        .says("error: not finished: local/www-data/devel/hello/0 FAILED");
+}
+
+#[test]
+fn interrupt_ends_dev_and_everything_it_started() {
+    let place = Place::new();
+    let mark = place.path("pid").display().to_string();
+    place.write(
+        "jobs.rhai",
+        job("long", &format!("echo $$ > {mark}; exec sleep 1000")),
+    );
+    let listen = ["dev", "jobs.rhai", "--listen", "127.0.0.1:0"];
+    // The role may be another user than the one who runs the tests.
+    let directory = place.path("");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&directory, open).unwrap();
+    let mut command = place.command(&listen);
+    let mut dev = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid: i32 = wait_for(|| std::fs::read_to_string(&mark).ok()?.trim().parse().ok());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&dev), Signal::INT).unwrap();
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+/// Asks until there is an answer.
+fn wait_for<T>(mut question: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(answer) = question() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "nothing happened for 30 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) fn run_with(
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     // An unoptimised build under load needs seconds for the usual five million.
     let limits = Limits {
-        operations: 5_000_000,
+        operations: 500_000,
         ..Limits::default()
     };
     let options = Options {
