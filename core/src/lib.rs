@@ -42,3 +42,6 @@ pub mod transitions;
 mod validate;
 
 pub use scheduler::{Input, Scheduler, Step};
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ pub fn unsupported_features(job: &v1::JobConfiguration) -> Vec<Unsupported> {
         }
         for process in &task.processes {
             if process.logger.as_ref().is_some_and(needs_more_than_files) {
-                let field = format!("processes[{}].logger", process.name);
+                let field = format!("processes.{}.logger", process.name);
                 note(true, &field, "output goes to plain files without rotation");
             }
         }

@@ -61,7 +61,6 @@ mod nearest;
 
 // What others ask about job files:
 mod definitions;
-mod unsupported;
 
 pub use self::{
     definitions::{definitions, reference},
@@ -70,5 +69,4 @@ pub use self::{
     evaluation::{Declaration, Evaluation, Param},
     limits::Limits,
     source::{LoadError, MemoryLoader, NoImports, Source, SourceLoader},
-    unsupported::{Unsupported, unsupported_features},
 };

@@ -23,6 +23,7 @@ mod unacknowledged;
     unreachable_pub,
     clippy::all,
     clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     clippy::use_self,
     clippy::wildcard_enum_match_arm,
     clippy::too_many_lines,

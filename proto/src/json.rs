@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use prost::{Message, Name};
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 use prost_reflect::SerializeOptions;
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(crate::DESCRIPTORS).expect("the build script wrote these descriptors")
@@ -60,7 +60,9 @@ pub fn encode_json(descriptor: MessageDescriptor, json: &[u8]) -> Result<Vec<u8>
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let message = DynamicMessage::deserialize_with_options(descriptor, &mut deserializer, &options)
         .map_err(|error| JsonError(error.to_string()))?;
-    deserializer.end().map_err(|error| JsonError(error.to_string()))?;
+    deserializer
+        .end()
+        .map_err(|error| JsonError(error.to_string()))?;
     Ok(message.encode_to_vec())
 }
 
@@ -85,7 +87,7 @@ pub fn dynamic_to_value(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1::{JobKey, TaskState, Task};
+    use crate::v1::{JobKey, Task, TaskState};
 
     #[test]
     fn message_survives_the_way_through_json() {
@@ -102,7 +104,10 @@ mod tests {
         let json = to_value(&task);
         assert_eq!(json["state"], "RUNNING");
         assert_eq!(json["job"]["environment"], "prod");
-        assert_eq!(from_slice::<Task>(json.to_string().as_bytes()).unwrap(), task);
+        assert_eq!(
+            from_slice::<Task>(json.to_string().as_bytes()).unwrap(),
+            task
+        );
     }
 
     #[test]

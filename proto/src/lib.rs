@@ -13,6 +13,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
     unreachable_pub,
     clippy::all,
     clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     clippy::semicolon_if_nothing_returned,
     clippy::uninlined_format_args,
     clippy::use_self,

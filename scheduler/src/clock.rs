@@ -31,7 +31,12 @@ impl SystemClock {
     /// Returns a clock that tells the wall clock's time now.
     pub fn new() -> Self {
         let told = wall_clock();
-        Self { last: Mutex::new(Reading { monotonic: monotonic_clock(), told }) }
+        Self {
+            last: Mutex::new(Reading {
+                monotonic: monotonic_clock(),
+                told,
+            }),
+        }
     }
 }
 
@@ -43,10 +48,16 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let monotonic = monotonic_clock();
         let passed = monotonic.saturating_duration_since(last.monotonic);
-        *last = Reading { monotonic, told: advance(last.told, passed, wall_clock()) };
+        *last = Reading {
+            monotonic,
+            told: advance(last.told, passed, wall_clock()),
+        };
         Timestamp(i64::try_from(last.told.as_millis()).unwrap_or(i64::MAX))
     }
 }
@@ -62,12 +73,18 @@ fn advance(told: Duration, passed: Duration, wall: Duration) -> Duration {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock that others take"
+)]
 fn monotonic_clock() -> Instant {
     Instant::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock that others take"
+)]
 fn wall_clock() -> Duration {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -96,7 +96,11 @@ impl Prepared {
             waiting: Arc::new(AtomicUsize::new(0)),
             fatal: fatal_receiver,
         };
-        Self { engine, inbox, fatal }
+        Self {
+            engine,
+            inbox,
+            fatal,
+        }
     }
 
     /// Where a cluster sends its events.
@@ -128,12 +132,21 @@ impl Prepared {
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run(&groups_receiver))?;
-        let stepper =
-            Stepper::new(core, clock, self.inbox, groups, Arc::clone(&self.engine.waiting));
+        let stepper = Stepper::new(
+            core,
+            clock,
+            self.inbox,
+            groups,
+            Arc::clone(&self.engine.waiting),
+        );
         let stepper = std::thread::Builder::new()
             .name("stepper".to_owned())
             .spawn(move || stepper.run(first))?;
-        Ok(EngineThreads { engine: self.engine, stepper, committer })
+        Ok(EngineThreads {
+            engine: self.engine,
+            stepper,
+            committer,
+        })
     }
 }
 

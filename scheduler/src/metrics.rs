@@ -78,44 +78,104 @@ fn register_state(registry: &mut Registry, figures: &Figures) {
         ("jobs", "Jobs that are kept", figures.jobs),
         ("outstanding_offers", "Offers that stand", figures.offers),
         ("agents", "Agents that are known", figures.agents),
-        ("pending_groups", "Groups of tasks that wait for a host", figures.pending_groups),
+        (
+            "pending_groups",
+            "Groups of tasks that wait for a host",
+            figures.pending_groups,
+        ),
     ];
     for (name, help, value) in gauges {
-        registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
+        registry.register(
+            name,
+            help,
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)),
+        );
     }
 }
 
 fn register_counters(registry: &mut Registry, counters: &Counters) {
     let all = [
-        ("calls", "Calls that could have changed something", counters.calls),
-        ("calls_refused", "Calls that were refused", counters.calls_refused),
-        ("task_transitions", "Changes of a task's state", counters.transitions),
+        (
+            "calls",
+            "Calls that could have changed something",
+            counters.calls,
+        ),
+        (
+            "calls_refused",
+            "Calls that were refused",
+            counters.calls_refused,
+        ),
+        (
+            "task_transitions",
+            "Changes of a task's state",
+            counters.transitions,
+        ),
         (
             "illegal_task_state_transitions",
             "Changes of a task's state that were not legal",
             counters.illegal_transitions,
         ),
-        ("schedule_attempts_fired", "Turns of task groups", counters.schedule_attempts),
+        (
+            "schedule_attempts_fired",
+            "Turns of task groups",
+            counters.schedule_attempts,
+        ),
         (
             "schedule_attempts_no_match",
             "Turns that placed nothing",
             counters.schedule_attempts_no_match,
         ),
         ("placements", "Tasks given to agents", counters.placements),
-        ("timed_out_tasks", "Tasks lost for want of news", counters.timed_out_tasks),
-        ("task_kill_retries", "Kills sent again", counters.task_kill_retries),
-        ("status_updates", "Status updates from the cluster", counters.status_updates),
+        (
+            "timed_out_tasks",
+            "Tasks lost for want of news",
+            counters.timed_out_tasks,
+        ),
+        (
+            "task_kill_retries",
+            "Kills sent again",
+            counters.task_kill_retries,
+        ),
+        (
+            "status_updates",
+            "Status updates from the cluster",
+            counters.status_updates,
+        ),
         (
             "status_updates_unknown_task",
             "Status updates about unknown tasks",
             counters.status_updates_unknown_task,
         ),
-        ("offers_received", "Offers that came", counters.offers_received),
-        ("offers_rescinded", "Offers that were withdrawn", counters.offers_rescinded),
-        ("offers_declined", "Offers given back unused", counters.offers_declined),
-        ("tasks_throttled", "Replacements that serve a penalty", counters.throttled_tasks),
-        ("reconciliations", "Comparisons with the cluster's tasks", counters.reconciliations),
-        ("tasks_pruned", "Records of ended tasks deleted", counters.pruned_tasks),
+        (
+            "offers_received",
+            "Offers that came",
+            counters.offers_received,
+        ),
+        (
+            "offers_rescinded",
+            "Offers that were withdrawn",
+            counters.offers_rescinded,
+        ),
+        (
+            "offers_declined",
+            "Offers given back unused",
+            counters.offers_declined,
+        ),
+        (
+            "tasks_throttled",
+            "Replacements that serve a penalty",
+            counters.throttled_tasks,
+        ),
+        (
+            "reconciliations",
+            "Comparisons with the cluster's tasks",
+            counters.reconciliations,
+        ),
+        (
+            "tasks_pruned",
+            "Records of ended tasks deleted",
+            counters.pruned_tasks,
+        ),
     ];
     for (name, help, value) in all {
         registry.register(name, help, ConstCounter::new(value));

@@ -90,31 +90,33 @@ impl Server {
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
         let listener = listen(config.listen).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            address: config.listen,
+            source,
+        })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let (store, core, first) = load(&config, Arc::clone(&clock)).await?;
 
         let prepared = Prepared::new();
-        let cluster = EmbeddedCluster::start(
-            config.embedded,
-            prepared.event_sink(),
-            Arc::clone(&clock),
-        )
-        .await
-        .map_err(|error| StartError::Cluster(error.into()))?;
+        let cluster =
+            EmbeddedCluster::start(config.embedded, prepared.event_sink(), Arc::clone(&clock))
+                .await
+                .map_err(|error| StartError::Cluster(error.into()))?;
         let as_cluster: Arc<dyn Cluster> = Arc::clone(&cluster) as Arc<dyn Cluster>;
         let threads = prepared
-            .start(core, first, Box::new(store), Arc::clone(&as_cluster), Arc::clone(&clock))
+            .start(
+                core,
+                first,
+                Box::new(store),
+                Arc::clone(&as_cluster),
+                Arc::clone(&clock),
+            )
             .map_err(StartError::Engine)?;
 
         let stopping = CancellationToken::new();
         let data_dir = config.data_dir.clone();
-        let snapshots =
-            Snapshots::new(config.data_dir, config.snapshots, Arc::clone(&clock));
-        let background =
-            tokio::spawn(snapshots.clone().run(threads.engine(), stopping.clone()));
+        let snapshots = Snapshots::new(config.data_dir, config.snapshots, Arc::clone(&clock));
+        let background = tokio::spawn(snapshots.clone().run(threads.engine(), stopping.clone()));
         let context = Arc::new(Context {
             engine: threads.engine(),
             cluster: as_cluster,
@@ -131,7 +133,15 @@ impl Server {
         let fatal = threads.engine().fatal();
         note_address(&data_dir, address);
         tracing::info!(%address, "the scheduler is up");
-        Ok(Self { address, stopping, api, background, threads, cluster, fatal })
+        Ok(Self {
+            address,
+            stopping,
+            api,
+            background,
+            threads,
+            cluster,
+            fatal,
+        })
     }
 
     /// Returns where it listens.
@@ -157,7 +167,10 @@ impl Server {
         let _ended = self.background.await;
         self.cluster.shutdown(tasks).await;
         let threads = self.threads;
-        if tokio::task::spawn_blocking(move || threads.stop()).await.is_err() {
+        if tokio::task::spawn_blocking(move || threads.stop())
+            .await
+            .is_err()
+        {
             tracing::error!("the engine did not end in order");
         }
     }
@@ -172,7 +185,9 @@ fn note_address(data_dir: &Path, address: SocketAddr) {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
 }
 
 /// Opens the store and loads the core from it, on a thread of its own.
@@ -187,7 +202,8 @@ async fn load(
         let mut core = Scheduler::new(settings, random::number())
             .map_err(|error| StartError::Environments(error.into()))?;
         let summary = store.load(&mut |table, key, value| {
-            core.load(table, key, value).map_err(|error| error.to_string())
+            core.load(table, key, value)
+                .map_err(|error| error.to_string())
         })?;
         tracing::info!(records = summary.records, "the state is loaded");
         let epoch = u32::try_from(random::number() >> 32).unwrap_or(1);

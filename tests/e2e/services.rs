@@ -6,7 +6,10 @@ use aurora_tests::wait;
 use serde_json::Value;
 
 fn running(tasks: &[Value]) -> Vec<&Value> {
-    tasks.iter().filter(|task| task["state"] == "RUNNING").collect()
+    tasks
+        .iter()
+        .filter(|task| task["state"] == "RUNNING")
+        .collect()
 }
 
 #[test]
@@ -17,7 +20,9 @@ fn service_whose_process_is_killed_comes_back() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(scheduler.scratch(), open).unwrap();
     let file = one_process("service", ROLE, "phoenix", &cmdline, "");
-    scheduler.create(ROLE, "phoenix", &file, &["--wait-until", "RUNNING"]).expect_code(0);
+    scheduler
+        .create(ROLE, "phoenix", &file, &["--wait-until", "RUNNING"])
+        .expect_code(0);
     let first = running(&scheduler.tasks_of("phoenix"))[0]["task_id"].clone();
 
     let pid = wait::until("the process to run", || {
@@ -27,7 +32,10 @@ fn service_whose_process_is_killed_comes_back() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     wait::until("another attempt to run", || {
         let tasks = scheduler.tasks_of("phoenix");
-        running(&tasks).iter().any(|task| task["task_id"] != first).then_some(())
+        running(&tasks)
+            .iter()
+            .any(|task| task["task_id"] != first)
+            .then_some(())
     });
     let tasks = scheduler.tasks_of("phoenix");
     let ended = tasks.iter().find(|task| task["task_id"] == first).unwrap();

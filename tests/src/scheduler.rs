@@ -38,7 +38,8 @@ impl Ran {
     /// # Panics
     /// If it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| fail(&format!("{error}: {self:?}")))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| fail(&format!("{error}: {self:?}")))
     }
 
     /// Returns it if the exit code is this one.
@@ -67,7 +68,12 @@ impl Scheduler {
     pub fn start(flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap_or_else(|error| fail(&error.to_string()));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut scheduler = Self { dir, flags, child: None, address: String::new() };
+        let mut scheduler = Self {
+            dir,
+            flags,
+            child: None,
+            address: String::new(),
+        };
         scheduler.launch();
         scheduler
     }
@@ -84,17 +90,29 @@ impl Scheduler {
             .unwrap_or_else(|error| fail(&error.to_string()));
         let mut command = Command::new(binary());
         command
-            .args(["scheduler", "--listen", "127.0.0.1:0", "--allow-run-as-self", "--data-dir"])
+            .args([
+                "scheduler",
+                "--listen",
+                "127.0.0.1:0",
+                "--allow-run-as-self",
+                "--data-dir",
+            ])
             .arg(self.data_dir())
             .args(&self.flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .process_group(0);
-        self.child = Some(command.spawn().unwrap_or_else(|error| fail(&error.to_string())));
+        self.child = Some(
+            command
+                .spawn()
+                .unwrap_or_else(|error| fail(&error.to_string())),
+        );
         self.address = wait::until("the scheduler to listen", || {
             self.assert_alive();
-            fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n'))
+            fs::read_to_string(&file)
+                .ok()
+                .filter(|text| text.ends_with('\n'))
         })
         .trim()
         .to_owned();
@@ -118,7 +136,9 @@ impl Scheduler {
 
     /// Whether the process still runs.
     pub fn is_alive(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.child
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     fn assert_alive(&mut self) {
@@ -176,7 +196,10 @@ impl Scheduler {
         let path = self.write(&format!("{name}.rhai"), file);
         let key = format!("local/{role}/devel/{name}");
         let path = path.to_string_lossy();
-        let args: Vec<&str> = ["job", "create", &key, &path].into_iter().chain(more.iter().copied()).collect();
+        let args: Vec<&str> = ["job", "create", &key, &path]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
         self.run(&args)
     }
 
@@ -184,7 +207,10 @@ impl Scheduler {
     pub fn call(&self, method: &str, body: &Value) -> (u16, Value) {
         let url = format!("/aurora.v1.{method}");
         let (status, text) = crate::http::post(&self.address, &url, &body.to_string());
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
     }
 
     /// Returns the tasks that the filter matches, newest attempt of each instance first.
@@ -228,14 +254,16 @@ fn end_leftovers(dir: &Path) {
 pub fn processes_under(dir: &Path) -> Vec<i32> {
     let needle = dir.to_string_lossy().into_owned();
     let own = std::process::id().to_string();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok())
         .filter(|pid| pid.to_string() != own)
         .filter(|pid| {
-            let in_cwd = fs::read_link(format!("/proc/{pid}/cwd"))
-                .is_ok_and(|cwd| cwd.starts_with(dir));
+            let in_cwd =
+                fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
             let in_environment = fs::read(format!("/proc/{pid}/environ"))
                 .is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(&needle));
             // A zombie has neither.
@@ -247,7 +275,10 @@ pub fn processes_under(dir: &Path) -> Vec<i32> {
 /// Prepares a client command with no scheduler to speak to.
 pub fn client(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    command.args(args).stdin(Stdio::null()).env_remove("AURORA_SCHEDULER_URI");
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .env_remove("AURORA_SCHEDULER_URI");
     command
 }
 
@@ -256,7 +287,10 @@ pub fn client(args: &[&str]) -> Command {
 /// # Panics
 /// If it cannot be started.
 pub fn run(mut command: Command) -> Ran {
-    command.output().map(Ran::from).unwrap_or_else(|error| fail(&error.to_string()))
+    command
+        .output()
+        .map(Ran::from)
+        .unwrap_or_else(|error| fail(&error.to_string()))
 }
 
 /// The binary under test: `$AURORA_RS_BIN`, or the one of this build.
@@ -265,13 +299,20 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let own = std::env::current_exe().unwrap_or_else(|error| fail(&error.to_string()));
-    let built = own.ancestors().skip(1).take(3).map(|dir| dir.join("aurora-rs")).find(|path| path.is_file());
+    let built = own
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|dir| dir.join("aurora-rs"))
+        .find(|path| path.is_file());
     built.unwrap_or_else(|| fail("build the binary first: cargo build -p aurora-client"))
 }
 
 /// The top folder of the project.
 pub fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 #[expect(clippy::panic, reason = "this is how a test fails")]

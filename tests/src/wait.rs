@@ -17,7 +17,10 @@ pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// If it takes longer than `patience`.
-#[expect(clippy::disallowed_methods, reason = "tests wait on the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests wait on the machine's clock"
+)]
 #[expect(clippy::panic, reason = "this is how a test fails")]
 pub fn within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
-use aurora_dsl::{Evaluation, MemoryLoader, Options, Source, evaluate, unsupported_features};
+use aurora_core::unsupported::unsupported_features;
+use aurora_dsl::{Evaluation, MemoryLoader, Options, Source, evaluate};
 
 fn texts() -> BTreeMap<String, String> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dsl-examples");

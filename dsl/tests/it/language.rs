@@ -1,6 +1,7 @@
 //! What right files mean.
 
-use aurora_dsl::{MemoryLoader, definitions, reference, schema, unsupported_features};
+use aurora_core::unsupported::unsupported_features;
+use aurora_dsl::{MemoryLoader, definitions, reference, schema};
 use aurora_proto::v1;
 
 use crate::support::{good, job, job_with, run_with};

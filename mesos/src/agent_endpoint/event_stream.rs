@@ -58,6 +58,12 @@ impl EventSender {
         Ok(())
     }
 
+    /// Returns whether the connection has not taken all events yet.
+    pub fn has_unread(&self) -> bool {
+        let unread = self.0.lock();
+        !unread.closed && !unread.records.is_empty()
+    }
+
     /// Returns whether the executor has gone or the stream was ended.
     pub fn is_closed(&self) -> bool {
         self.0.lock().closed

@@ -31,9 +31,14 @@ impl AdminService for Api {
         &self,
         _request: Request<v1::SnapshotRequest>,
     ) -> Result<Response<v1::SnapshotResponse>, Status> {
-        let file = self.0.snapshots.take(&self.0.engine).await.map_err(|error| {
-            Status::internal(format!("the snapshot cannot be written: {error:#}"))
-        })?;
+        let file = self
+            .0
+            .snapshots
+            .take(&self.0.engine)
+            .await
+            .map_err(|error| {
+                Status::internal(format!("the snapshot cannot be written: {error:#}"))
+            })?;
         Ok(Response::new(v1::SnapshotResponse {
             path: file.path.display().to_string(),
             records: file.info.records,
@@ -70,19 +75,31 @@ impl AdminService for Api {
         self.query(move |core| core.list_tasks(&request)).await
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "any other answer is the same fault")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "any other answer is the same fault"
+    )]
     async fn prune_tasks(
         &self,
         request: Request<v1::PruneTasksRequest>,
     ) -> Result<Response<v1::PruneTasksResponse>, Status> {
-        answer!(self.call(Call::PruneTasks(request.into_inner())).await?, PruneTasks)
+        answer!(
+            self.call(Call::PruneTasks(request.into_inner())).await?,
+            PruneTasks
+        )
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "any other answer is the same fault")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "any other answer is the same fault"
+    )]
     async fn reconcile(
         &self,
         request: Request<v1::ReconcileRequest>,
     ) -> Result<Response<v1::ReconcileResponse>, Status> {
-        answer!(self.call(Call::Reconcile(request.into_inner())).await?, Reconcile)
+        answer!(
+            self.call(Call::Reconcile(request.into_inner())).await?,
+            Reconcile
+        )
     }
 }

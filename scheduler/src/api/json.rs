@@ -49,14 +49,21 @@ async fn translate(request: Request, next: Next) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let body = read_body(body).await?;
     // An empty body is an empty request, as with `curl -X POST`.
-    let json = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+    let json = if body.is_empty() {
+        Bytes::from_static(b"{}")
+    } else {
+        body
+    };
     let message = encode_json(method.input(), &json)
         .map_err(|error| Refusal::new(Code::InvalidArgument, error.to_string()))?;
 
     let mut call = Request::from_parts(parts, Body::from(frame(&message)));
     let headers = call.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     let response = next.run(call).await;
     if let Some(refusal) = Refusal::in_headers(response.headers()) {
@@ -74,7 +81,11 @@ fn find_method(path: &str) -> Result<MethodDescriptor, Refusal> {
     let (service, method) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     descriptor_pool()
         .get_service_by_name(service)
-        .and_then(|service| service.methods().find(|candidate| candidate.name() == method))
+        .and_then(|service| {
+            service
+                .methods()
+                .find(|candidate| candidate.name() == method)
+        })
         .filter(|_| parts.next().is_none())
         .ok_or_else(|| {
             Refusal::new(
@@ -120,16 +131,18 @@ fn take_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 
 async fn unary(response: Response, output: MessageDescriptor) -> Result<Response, Refusal> {
     let broken = |error: String| Refusal::new(Code::Internal, error);
-    let collected =
-        response.into_body().collect().await.map_err(|error| broken(error.to_string()))?;
+    let collected = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| broken(error.to_string()))?;
     if let Some(refusal) = collected.trailers().and_then(Refusal::in_headers) {
         return Err(refusal);
     }
     let mut buffer = collected.to_bytes().to_vec();
     let message =
         take_message(&mut buffer).ok_or_else(|| broken("the answer is cut off".to_owned()))?;
-    let value =
-        dynamic_to_value(output, &message).map_err(|error| broken(error.to_string()))?;
+    let value = dynamic_to_value(output, &message).map_err(|error| broken(error.to_string()))?;
     let headers = [(header::CONTENT_TYPE, "application/json")];
     Ok((headers, format!("{value}\n")).into_response())
 }
@@ -188,14 +201,17 @@ struct Refusal {
 
 impl Refusal {
     fn new(code: Code, message: String) -> Self {
-        Self { http: http_status(code), code, message }
+        Self {
+            http: http_status(code),
+            code,
+            message,
+        }
     }
 
     /// Reads a failed gRPC status.
     fn in_headers(headers: &HeaderMap) -> Option<Self> {
         let status = tonic::Status::from_header_map(headers)?;
-        (status.code() != Code::Ok)
-            .then(|| Self::new(status.code(), status.message().to_owned()))
+        (status.code() != Code::Ok).then(|| Self::new(status.code(), status.message().to_owned()))
     }
 
     fn to_value(&self) -> serde_json::Value {
@@ -262,18 +278,33 @@ mod tests {
     fn messages_are_taken_out_one_by_one() {
         let mut buffer = [frame(b"one"), frame(b""), frame(b"three")].concat();
         buffer.pop();
-        assert_eq!(take_message(&mut buffer).as_deref(), Some(b"one".as_slice()));
+        assert_eq!(
+            take_message(&mut buffer).as_deref(),
+            Some(b"one".as_slice())
+        );
         assert_eq!(take_message(&mut buffer).as_deref(), Some(b"".as_slice()));
         assert_eq!(take_message(&mut buffer), None);
         buffer.push(b'e');
-        assert_eq!(take_message(&mut buffer).as_deref(), Some(b"three".as_slice()));
+        assert_eq!(
+            take_message(&mut buffer).as_deref(),
+            Some(b"three".as_slice())
+        );
     }
 
     #[test]
     fn only_whole_paths_name_calls() {
         assert!(find_method("/aurora.v1.ReadService/ListJobs").is_ok());
-        for path in ["/", "/x/y", "/aurora.v1.ReadService/ListJobs/more", "/aurora.v1.ReadService"] {
-            assert_eq!(find_method(path).unwrap_err().http, StatusCode::NOT_FOUND, "{path}");
+        for path in [
+            "/",
+            "/x/y",
+            "/aurora.v1.ReadService/ListJobs/more",
+            "/aurora.v1.ReadService",
+        ] {
+            assert_eq!(
+                find_method(path).unwrap_err().http,
+                StatusCode::NOT_FOUND,
+                "{path}"
+            );
         }
     }
 }

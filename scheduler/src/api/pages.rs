@@ -30,7 +30,10 @@ pub(super) async fn metrics(Extension(context): Extension<Arc<Context>>) -> impl
 
 /// `/`: what this is and where to look.
 pub(super) async fn index(Extension(context): Extension<Arc<Context>>) -> impl IntoResponse {
-    let cluster = context.engine.read(|core| core.cluster_name().to_owned()).await;
+    let cluster = context
+        .engine
+        .read(|core| core.cluster_name().to_owned())
+        .await;
     format!(
         "aurora-rs {version}, cluster {cluster}\n\n\
          /health     is it well\n\

@@ -111,7 +111,10 @@ impl ReadService for Api {
             .await
             .map_err(engine_status)?;
         if known.is_none() {
-            return Err(Status::not_found(format!("there is no task `{}`", request.task_id)));
+            return Err(Status::not_found(format!(
+                "there is no task `{}`",
+                request.task_id
+            )));
         }
         let Some(sandbox) = self.0.cluster.sandbox(&request.task_id) else {
             return Err(Status::not_found(format!(
@@ -134,7 +137,9 @@ impl ReadService for Api {
 
 /// Whether nothing more will be written by the task.
 async fn has_ended(engine: Engine, task_id: Arc<str>) -> bool {
-    let state = engine.read(move |core| core.get_task(&task_id).map(|task| task.state())).await;
+    let state = engine
+        .read(move |core| core.get_task(&task_id).map(|task| task.state()))
+        .await;
     // A task that is no longer known has ended; an engine that is gone tells no more either.
     state.ok().flatten().is_none_or(task::is_terminal)
 }

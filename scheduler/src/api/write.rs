@@ -11,7 +11,12 @@ use crate::random;
 
 impl Api {
     pub(super) async fn call(&self, call: Call) -> Result<Reply, Status> {
-        self.0.engine.call(call).await.map_err(engine_status)?.map_err(|error| status(&error))
+        self.0
+            .engine
+            .call(call)
+            .await
+            .map_err(engine_status)?
+            .map_err(|error| status(&error))
     }
 }
 
@@ -27,13 +32,18 @@ macro_rules! answer {
     ($reply:expr, $variant:ident) => {
         match $reply {
             Reply::$variant(response) => Ok(Response::new(response)),
-            other => Err(Status::internal(format!("the engine mixed up its answers: {other:?}"))),
+            other => Err(Status::internal(format!(
+                "the engine mixed up its answers: {other:?}"
+            ))),
         }
     };
 }
 pub(super) use answer;
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "any other answer is the same fault")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "any other answer is the same fault"
+)]
 #[tonic::async_trait]
 impl SchedulerService for Api {
     async fn create_job(
@@ -42,7 +52,10 @@ impl SchedulerService for Api {
     ) -> Result<Response<v1::CreateJobResponse>, Status> {
         let mut request = request.into_inner();
         with_request_id(&mut request.context);
-        answer!(self.call(Call::CreateJob(Box::new(request))).await?, CreateJob)
+        answer!(
+            self.call(Call::CreateJob(Box::new(request))).await?,
+            CreateJob
+        )
     }
 
     async fn kill_tasks(

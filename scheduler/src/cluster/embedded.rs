@@ -61,7 +61,6 @@ pub struct EmbeddedCluster {
     commands: mpsc::UnboundedSender<Command>,
     agent_dirs: Vec<PathBuf>,
     metrics: Arc<EmbeddedMetrics>,
-    stop: CancellationToken,
     tracker: TaskTracker,
     _stop_on_drop: DropGuard,
 }
@@ -98,7 +97,6 @@ impl EmbeddedCluster {
             commands,
             agent_dirs,
             metrics,
-            stop,
             tracker,
             _stop_on_drop: stop_on_drop,
         }))
@@ -118,7 +116,9 @@ impl EmbeddedCluster {
                 all_ended.await.unwrap_or_default();
             }
         }
-        self.stop.cancel();
+        if self.commands.send(Command::Leave).is_err() {
+            tracing::debug!("the cluster was stopped before");
+        }
         self.tracker.wait().await;
     }
 }

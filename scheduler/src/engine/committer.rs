@@ -47,7 +47,11 @@ impl Committer {
         cluster: Arc<dyn Cluster>,
         fatal: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { store, cluster, fatal }
+        Self {
+            store,
+            cluster,
+            fatal,
+        }
     }
 
     /// Runs until the stepper is gone or a commit fails. After a failed commit nothing goes out

@@ -48,7 +48,14 @@ impl Stepper {
         groups: SyncSender<Group>,
         waiting: Arc<AtomicUsize>,
     ) -> Self {
-        Self { core, clock, inbox, groups, waiting, next_reply: 0 }
+        Self {
+            core,
+            clock,
+            inbox,
+            groups,
+            waiting,
+            next_reply: 0,
+        }
     }
 
     pub(super) fn run(mut self, first: Step) {
@@ -62,7 +69,9 @@ impl Stepper {
                 return;
             }
             gathered = self.gather();
-            step = self.core.step(self.clock.now(), std::mem::take(&mut gathered.inputs));
+            step = self
+                .core
+                .step(self.clock.now(), std::mem::take(&mut gathered.inputs));
         }
     }
 
@@ -81,7 +90,9 @@ impl Stepper {
             self.take(message, &mut gathered);
         }
         for _ in 1..MAX_INPUTS {
-            let Ok(message) = self.inbox.try_recv() else { break };
+            let Ok(message) = self.inbox.try_recv() else {
+                break;
+            };
             self.take(message, &mut gathered);
         }
         gathered
@@ -89,7 +100,9 @@ impl Stepper {
 
     fn until_wakeup(&self) -> Duration {
         let now: Timestamp = self.clock.now();
-        self.core.next_wakeup(now).map_or(IDLE, |at| at.since(now).min(IDLE))
+        self.core
+            .next_wakeup(now)
+            .map_or(IDLE, |at| at.since(now).min(IDLE))
     }
 
     fn take(&mut self, message: Message, gathered: &mut Gathered) {
@@ -100,7 +113,10 @@ impl Stepper {
             Message::Call { call, answer } => {
                 self.next_reply += 1;
                 gathered.answers.insert(self.next_reply, answer);
-                gathered.inputs.push(Input::Call { reply_to: self.next_reply, call });
+                gathered.inputs.push(Input::Call {
+                    reply_to: self.next_reply,
+                    call,
+                });
             }
             Message::Read(read) => gathered.reads.push(read),
             Message::Cluster(event) => gathered.inputs.push(Input::Cluster(event)),
@@ -121,6 +137,11 @@ impl Stepper {
             }
         }
         releases.extend(gathered.reads.into_iter().map(|read| read(&self.core)));
-        Group { writes: step.writes, effects: step.effects, releases, work: gathered.work }
+        Group {
+            writes: step.writes,
+            effects: step.effects,
+            releases,
+            work: gathered.work,
+        }
     }
 }

@@ -73,17 +73,29 @@ struct Rig {
 }
 
 fn rig(store: impl Store + 'static) -> Rig {
-    let settings = Settings { hold_offers_forever: true, ..Settings::default() };
+    let settings = Settings {
+        hold_offers_forever: true,
+        ..Settings::default()
+    };
     let mut core = Scheduler::new(settings, 1).unwrap();
-    store.load(&mut |t, k, v| core.load(t, k, v).map_err(|e| e.to_string())).unwrap();
+    store
+        .load(&mut |t, k, v| core.load(t, k, v).map_err(|e| e.to_string()))
+        .unwrap();
     let clock = Arc::new(StillClock::default());
     let first = core.start(clock.now(), 7);
     let (sender, effects) = unbounded_channel();
     let prepared = Prepared::new();
     let sink = prepared.event_sink();
     let cluster = Arc::new(NotingCluster(sender));
-    let threads = prepared.start(core, first, Box::new(store), cluster, clock).unwrap();
-    Rig { engine: threads.engine(), threads, sink, effects }
+    let threads = prepared
+        .start(core, first, Box::new(store), cluster, clock)
+        .unwrap();
+    Rig {
+        engine: threads.engine(),
+        threads,
+        sink,
+        effects,
+    }
 }
 
 fn create(name: &str) -> Call {
@@ -94,7 +106,12 @@ fn create(name: &str) -> Call {
             cmdline: "true".into(),
             ..v1::Process::default()
         }],
-        resources: Some(v1::Resources { cpu: 1.0, ram_bytes: 1 << 20, disk_bytes: 1 << 20, gpu: 0 }),
+        resources: Some(v1::Resources {
+            cpu: 1.0,
+            ram_bytes: 1 << 20,
+            disk_bytes: 1 << 20,
+            gpu: 0,
+        }),
         max_task_failures: 1,
         ..v1::TaskConfig::default()
     };
@@ -119,13 +136,21 @@ fn offer() -> ClusterEvent {
         agent_id: "a1".into(),
         host: "h1".into(),
         attributes: Arc::default(),
-        resources: Resources { cpu_millis: 4_000, ram: 1 << 30, disk: 1 << 30, gpu: 0 },
+        resources: Resources {
+            cpu_millis: 4_000,
+            ram: 1 << 30,
+            disk: 1 << 30,
+            gpu: 0,
+        },
         ports: Vec::new(),
     }])
 }
 
 async fn next(effects: &mut UnboundedReceiver<Effect>) -> Effect {
-    tokio::time::timeout(Duration::from_secs(10), effects.recv()).await.unwrap().unwrap()
+    tokio::time::timeout(Duration::from_secs(10), effects.recv())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -152,16 +177,25 @@ async fn job_is_created_launched_and_acknowledged() {
             break;
         }
     }
-    let task = rig.engine.read(move |core| core.get_task(&launch.task_id)).await.unwrap();
+    let task = rig
+        .engine
+        .read(move |core| core.get_task(&launch.task_id))
+        .await
+        .unwrap();
     assert_eq!(task.unwrap().state(), v1::TaskState::Running);
-    tokio::task::spawn_blocking(|| rig.threads.stop()).await.unwrap();
+    tokio::task::spawn_blocking(|| rig.threads.stop())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn nothing_goes_out_before_its_commit() {
     let (open, gate) = std::sync::mpsc::channel();
     let gate = Arc::new(Mutex::new(gate));
-    let mut rig = rig(GatedStore { inner: MemStore::new(), gate });
+    let mut rig = rig(GatedStore {
+        inner: MemStore::new(),
+        gate,
+    });
     open.send(()).unwrap(); // The first commit: the store's own record.
     (rig.sink)(ClusterEvent::Connected);
     (rig.sink)(offer());
@@ -173,10 +207,16 @@ async fn nothing_goes_out_before_its_commit() {
     let wait = Duration::from_millis(200);
     assert!(tokio::time::timeout(wait, &mut call).await.is_err());
     while let Ok(effect) = rig.effects.try_recv() {
-        assert!(matches!(effect, Effect::Reconcile { .. }), "too early: {effect:?}");
+        assert!(
+            matches!(effect, Effect::Reconcile { .. }),
+            "too early: {effect:?}"
+        );
     }
     let early = tokio::time::timeout(wait, &mut read).await;
-    assert!(!matches!(early, Ok(Ok(Ok(1)))), "a read saw what was not durable");
+    assert!(
+        !matches!(early, Ok(Ok(Ok(1)))),
+        "a read saw what was not durable"
+    );
     drop(open);
     call.await.unwrap().unwrap().unwrap();
     loop {
@@ -184,7 +224,9 @@ async fn nothing_goes_out_before_its_commit() {
             break;
         }
     }
-    tokio::task::spawn_blocking(|| rig.threads.stop()).await.unwrap();
+    tokio::task::spawn_blocking(|| rig.threads.stop())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -199,7 +241,9 @@ async fn failed_commit_stops_everything() {
     fatal.wait_for(Option::is_some).await.unwrap();
     assert!(rig.engine.call(create("other")).await.is_err());
     assert_eq!(kept.get(Table::Jobs, b"www-data/devel/web"), None);
-    tokio::task::spawn_blocking(|| rig.threads.stop()).await.unwrap();
+    tokio::task::spawn_blocking(|| rig.threads.stop())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -211,10 +255,13 @@ async fn stop_keeps_what_was_answered() {
     for answer in futures_util::future::join_all(calls).await {
         answer.unwrap().unwrap();
     }
-    tokio::task::spawn_blocking(|| rig.threads.stop()).await.unwrap();
+    tokio::task::spawn_blocking(|| rig.threads.stop())
+        .await
+        .unwrap();
     let core = {
         let mut core = Scheduler::new(Settings::default(), 1).unwrap();
-        kept.load(&mut |t, k, v| core.load(t, k, v).map_err(|e| e.to_string())).unwrap();
+        kept.load(&mut |t, k, v| core.load(t, k, v).map_err(|e| e.to_string()))
+            .unwrap();
         core
     };
     assert_eq!(core.job_count(), 50);

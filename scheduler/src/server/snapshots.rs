@@ -9,9 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::engine::{Engine, EngineError};
-use crate::store::{
-    SnapshotInfo, StoreError, prune_snapshots, verify_snapshot, write_snapshot,
-};
+use crate::store::{SnapshotInfo, StoreError, prune_snapshots, verify_snapshot, write_snapshot};
 
 /// When snapshots are taken, and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +22,10 @@ pub struct SnapshotPolicy {
 
 impl Default for SnapshotPolicy {
     fn default() -> Self {
-        Self { interval: Some(Duration::from_secs(15 * 60)), keep: 48 }
+        Self {
+            interval: Some(Duration::from_secs(15 * 60)),
+            keep: 48,
+        }
     }
 }
 
@@ -55,7 +56,11 @@ pub(crate) enum TakeError {
 
 impl Snapshots {
     pub(crate) fn new(data_dir: PathBuf, policy: SnapshotPolicy, clock: Arc<dyn Clock>) -> Self {
-        Self { data_dir, policy, clock }
+        Self {
+            data_dir,
+            policy,
+            clock,
+        }
     }
 
     /// Writes a snapshot, reads it back, and deletes those that are too many.
@@ -67,7 +72,10 @@ impl Snapshots {
             let file = write_snapshot(&data_dir, listing, created_ms)?;
             let info = verify_snapshot(&file.path)?;
             prune_snapshots(&data_dir, keep.max(1))?;
-            Ok::<_, StoreError>(Taken { path: file.path, info })
+            Ok::<_, StoreError>(Taken {
+                path: file.path,
+                info,
+            })
         });
         Ok(written.await.map_err(|_| TakeError::Panicked)??)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aurora_core::cluster::{ClusterEvent, Launch, ReportedState};
 use aurora_core::resources::Resources;
@@ -96,7 +97,15 @@ async fn real_tasks_run_survive_a_restart_and_are_killed() {
     subject
         .until(|subject| subject.offered().cpu_millis == 4000)
         .await;
+    subject.launch(vec![task("last", "exec sleep 600")]).await;
+    let mut status = subject.status("last").await;
+    while status.state != ReportedState::Running {
+        status = subject.status("last").await;
+    }
+    // Nothing of the task is acknowledged, and yet nobody has to wait for a timeout.
+    let ending = Instant::now();
     subject.cluster.shutdown(RunningTasks::End).await;
+    assert!(ending.elapsed() < Duration::from_secs(8));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -305,12 +305,15 @@ async fn sandboxes_from_before_go_by_age_and_size() {
 async fn stopping_with_an_end_to_tasks_asks_executors_first() {
     let dir = work_dir();
     let mut config = config(dir.path());
-    config.timeouts.shutdown_grace = Duration::from_millis(300);
+    config.timeouts.shutdown_grace = Duration::from_secs(1);
     let mut subject = Subject::start(config).await;
-    subject.launch(vec![launch("t1", &[])]).await;
+    subject
+        .launch(vec![launch("t1", &[]), launch("t2", &[])])
+        .await;
     let started = subject.executor().await;
     let pid = started.pid();
     let mut executor = started.subscribe().await;
+    executor.launched().await;
     executor.launched().await;
     let stopping = tokio::spawn({
         let cluster = std::sync::Arc::clone(&subject.cluster);
@@ -321,7 +324,13 @@ async fn stopping_with_an_end_to_tasks_asks_executors_first() {
         }
     });
     assert!(matches!(executor.event().await, AgentEvent::Shutdown));
-    // It does not listen, and is killed after the grace.
+    let killed = executor.update("t2", TaskState::TaskKilled);
+    assert_eq!(
+        executor.acknowledged().await,
+        killed,
+        "the core need not answer now"
+    );
+    // It does not go, and is killed after the grace.
     tokio::time::timeout(DEADLINE, stopping)
         .await
         .unwrap()

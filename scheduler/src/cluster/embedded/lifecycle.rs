@@ -245,12 +245,13 @@ impl State {
                 Link::Awaited { deadline } if *deadline <= now => {
                     end(slot, now, "the task's executor did not subscribe in time");
                 }
-                Link::Ending { kill_at } if *kill_at <= now => {
+                Link::Ending { kill_at, .. } if *kill_at <= now => {
                     if let Some(process) = &slot.process {
                         process.kill();
                     }
                     slot.link = Link::Ending {
                         kill_at: now + KILL_AGAIN,
+                        events: None,
                     };
                 }
                 Link::Up(_) | Link::Awaited { .. } | Link::Ending { .. } | Link::Gone => {}
@@ -260,6 +261,20 @@ impl State {
 
     /// Ends every executor; `done` hears of it.
     pub(super) fn end_all(&mut self, done: oneshot::Sender<()>) {
+        // The core may no longer answer, and executors wait for it with their end.
+        let unacknowledged: Vec<_> = self
+            .tasks
+            .iter()
+            .flat_map(|(task_id, entry)| {
+                entry
+                    .unacknowledged
+                    .iter()
+                    .map(|(uuid, _)| (Arc::clone(task_id), uuid.clone()))
+            })
+            .collect();
+        for (task_id, uuid) in unacknowledged {
+            self.acknowledge(&task_id, &uuid);
+        }
         let kill_at = Instant::now() + self.config.timeouts.shutdown_grace;
         for slot in self.slots.values_mut() {
             for task_id in &slot.tasks {
@@ -269,6 +284,7 @@ impl State {
             }
             end(slot, kill_at, "the cluster was stopped");
         }
+        self.dirty.extend(self.slots.keys());
         if self.slots.is_empty() {
             done.send(()).unwrap_or_default();
         } else {
@@ -311,14 +327,25 @@ fn start_process(
 
 // Asks an executor to end, as far as it can hear us.
 fn end(slot: &mut Slot, kill_at: Instant, why: &str) {
-    let heard = match &slot.link {
-        Link::Up(events) => events.send(&[shutdown_event()]).is_ok(),
-        Link::Awaited { .. } => false,
-        Link::Ending { .. } | Link::Gone => return,
+    slot.link = match std::mem::replace(&mut slot.link, Link::Gone) {
+        // After what is queued, which may be the acknowledgements that it waits for.
+        Link::Up(events) => {
+            slot.push(shutdown_event());
+            Link::Ending {
+                kill_at,
+                events: Some(events),
+            }
+        }
+        Link::Awaited { .. } => Link::Ending {
+            kill_at: Instant::now(),
+            events: None,
+        },
+        ended @ (Link::Ending { .. } | Link::Gone) => {
+            slot.link = ended;
+            return;
+        }
     };
     why.clone_into(&mut slot.end);
-    let kill_at = if heard { kill_at } else { Instant::now() };
-    slot.link = Link::Ending { kill_at };
 }
 
 fn heartbeat_event() -> Event {

@@ -103,8 +103,11 @@ pub(super) async fn start(
     let agent_dirs = state.agents.iter().map(|agent| agent.dir.clone()).collect();
     let work_dir = found.work_dir;
     let retired = found.retired;
+    let end = stop.clone().drop_guard();
     tracker.spawn(async move {
         state.run(commands, call_receiver, retired).await;
+        // The rest is of no use without it.
+        drop(end);
         // The lock is held for as long as the state lives.
         drop(work_dir);
     });
@@ -255,6 +258,7 @@ fn new_state(
         stop: parts.stop,
         next_heartbeat: Instant::now(),
         all_ended: None,
+        leaving: false,
     })
 }
 

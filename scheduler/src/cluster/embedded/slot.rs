@@ -28,6 +28,8 @@ pub(super) enum Link {
     Ending {
         /// It is killed then.
         kill_at: Instant,
+        /// Its events, if it reads any: it waits for the acknowledgement of its last updates.
+        events: Option<EventSender>,
     },
     /// Its process has ended; what it left behind is being ended.
     Gone,

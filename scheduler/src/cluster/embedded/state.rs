@@ -26,6 +26,7 @@ use super::task_info::TaskEncoder;
 use crate::cluster::EventSink;
 
 const TICK: Duration = Duration::from_millis(200);
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 const MAX_PER_TURN: usize = 1024;
 
 /// What the owner is asked to do, other than by executors.
@@ -39,6 +40,8 @@ pub(super) enum Command {
     LeftoversEnded(SlotId),
     /// Every executor is to end.
     EndAll(oneshot::Sender<()>),
+    /// The owner is to end, with everything done that it was asked for before.
+    Leave,
 }
 
 /// A call of an executor.
@@ -79,6 +82,7 @@ pub(super) struct State {
     pub(super) stop: CancellationToken,
     pub(super) next_heartbeat: Instant,
     pub(super) all_ended: Option<oneshot::Sender<()>>,
+    pub(super) leaving: bool,
 }
 
 impl State {
@@ -100,6 +104,10 @@ impl State {
         }
         loop {
             self.finish_turn();
+            if self.leaving {
+                self.wait_until_read().await;
+                break;
+            }
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = commands.recv_many(&mut some_commands, MAX_PER_TURN) => {
@@ -117,6 +125,18 @@ impl State {
         }
     }
 
+    // What an executor does not get now is lost for it, though not for the next scheduler.
+    async fn wait_until_read(&self) {
+        let has_unread = |slot: &Slot| match &slot.link {
+            Link::Up(events) => events.has_unread(),
+            Link::Awaited { .. } | Link::Ending { .. } | Link::Gone => false,
+        };
+        let give_up = Instant::now() + LEAVE_WITHIN;
+        while self.slots.values().any(has_unread) && Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
             Command::Perform(effects) => {
@@ -127,6 +147,7 @@ impl State {
             Command::ExecutorEnded(slot, status) => self.executor_ended(slot, status),
             Command::LeftoversEnded(slot) => self.leftovers_ended(slot),
             Command::EndAll(done) => self.end_all(done),
+            Command::Leave => self.leaving = true,
         }
     }
 
@@ -212,7 +233,13 @@ impl State {
             tracing::error!(%error, "failed to write an executor's journal");
             return;
         }
-        let Link::Up(events) = &slot.link else {
+        let takes_tasks = slot.takes_tasks();
+        let (Link::Up(events)
+        | Link::Ending {
+            events: Some(events),
+            ..
+        }) = &slot.link
+        else {
             // What else there is to say is said again when it subscribes.
             slot.outgoing
                 .retain(|outgoing| outgoing.launch_of.is_some());
@@ -222,9 +249,8 @@ impl State {
             let Some(task_id) = &outgoing.launch_of else {
                 return true;
             };
-            self.tasks
-                .get(task_id)
-                .is_some_and(|entry| entry.phase == Phase::Queued)
+            let is_queued = |entry: &TaskEntry| entry.phase == Phase::Queued;
+            takes_tasks && self.tasks.get(task_id).is_some_and(is_queued)
         };
         slot.outgoing.retain(is_due);
         let (due, launched): (Vec<_>, Vec<_>) = slot

@@ -231,6 +231,10 @@ impl State {
             }
             self.release(task_id);
         }
+        if self.all_ended.is_some() {
+            // As for those that were there when the end began.
+            self.acknowledge(task_id, &uuid);
+        }
     }
 
     // Answers for an update that the core is not to see.
