@@ -1,6 +1,7 @@
 //! Entities to stored records and back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use aurora_proto::storage::v1 as stored;
@@ -178,7 +179,7 @@ impl State {
             failures: record.failure_count,
             times_partitioned: record.times_partitioned,
             flaps: record.flaps,
-            ancestor: (record.ancestor != 0).then_some(TaskNumber(record.ancestor)),
+            ancestor: NonZeroU64::new(record.ancestor),
             events: record.events.into_iter().map(event_from_record).collect(),
             dirty: false,
         };
@@ -191,6 +192,9 @@ impl State {
             .is_none_or(|meta| task.number.0 >= meta.next_task)
         {
             return Err("its number has not been given out yet");
+        }
+        if self.tasks.get(&task.number).is_some() {
+            return Err("its number is there twice");
         }
         if task.is_on_agent() && task.agent.is_none() {
             return Err("it was placed, but on no agent");
@@ -338,7 +342,7 @@ impl State {
                 .collect(),
             failure_count: task.failures,
             times_partitioned: task.times_partitioned,
-            ancestor: task.ancestor.map_or(0, |number| number.0),
+            ancestor: task.ancestor.map_or(0, NonZeroU64::get),
             flaps: task.flaps,
             epoch: task.epoch,
         }

@@ -24,6 +24,7 @@ mod config;
 mod job;
 mod state;
 pub mod task;
+mod task_table;
 
 // What is done.
 mod calls;

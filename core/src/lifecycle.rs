@@ -1,5 +1,7 @@
 //! Tasks come, change and go.
 
+use std::num::NonZeroU64;
+
 use aurora_proto::v1::{self, JobState, TaskState};
 
 use crate::cluster::Effect;
@@ -187,7 +189,7 @@ impl Scheduler {
         let mut task = self.blank_task(job, config, instance);
         task.failures = failures;
         task.flaps = flaps;
-        task.ancestor = Some(number);
+        task.ancestor = NonZeroU64::new(number.0);
         let delay = penalty::delay(flaps, &self.settings);
         if delay.is_zero() {
             task.push_event(now, TaskState::Pending, "rescheduled");

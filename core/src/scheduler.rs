@@ -1,6 +1,7 @@
 //! The state machine itself: inputs in, a step out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aurora_proto::v1::{self, TaskState};
 use regex::Regex;
@@ -120,8 +121,7 @@ impl Scheduler {
         for number in unfinished {
             self.arm(number);
         }
-        self.timers
-            .set(now + std::time::Duration::from_secs(60), Timer::Prune);
+        self.timers.set(now + Duration::from_secs(60), Timer::Prune);
         self.timers
             .set(now + self.settings.reconcile_interval, Timer::Reconcile);
         self.finish_step(Vec::new())
@@ -217,15 +217,7 @@ impl Scheduler {
                 }
             }
             Timer::RetryKill(task, wait_ms) => self.retry_kill(now, task, wait_ms),
-            Timer::Partition(task, since) => {
-                let still = self.state.tasks.get(&task).is_some_and(|task| {
-                    task.state == TaskState::Partitioned && task.since() == since
-                });
-                if still {
-                    let message = "the agent did not come back in time";
-                    self.change_state(now, task, TaskState::Lost, message);
-                }
-            }
+            Timer::Partition(task) => self.end_partition(now, task),
             Timer::WakeGroup(key) => {
                 if let Some(at) = self.groups.timer_fired(key, now) {
                     self.timers.set(at, Timer::WakeGroup(key));
@@ -244,15 +236,30 @@ impl Scheduler {
         }
     }
 
-    fn retry_kill(&mut self, now: Timestamp, number: TaskNumber, wait_ms: u64) {
+    /// Gives up a task that has been partitioned for as long as its policy allows; it may have
+    /// come back and be partitioned anew.
+    fn end_partition(&mut self, now: Timestamp, number: TaskNumber) {
+        let overdue = self.state.tasks.get(&number).is_some_and(|task| {
+            let wait = self.state.config(task.config).partition_wait();
+            task.state == TaskState::Partitioned
+                && wait.is_some_and(|wait| task.since() + wait <= now)
+        });
+        if overdue {
+            let message = "the agent did not come back in time";
+            self.change_state(now, number, TaskState::Lost, message);
+        }
+    }
+
+    fn retry_kill(&mut self, now: Timestamp, number: TaskNumber, wait_ms: u32) {
         if self.task_state(number) != Some(TaskState::Killing) {
             return;
         }
         self.counters.task_kill_retries += 1;
         self.send_kill(number);
-        let max = u64::try_from(self.settings.max_kill_retry.as_millis()).unwrap_or(u64::MAX);
-        let next = wait_ms.saturating_mul(2).min(max);
-        let at = now + std::time::Duration::from_millis(wait_ms);
+        let next = wait_ms
+            .saturating_mul(2)
+            .min(millis(self.settings.max_kill_retry));
+        let at = now + Duration::from_millis(wait_ms.into());
         self.timers.set(at, Timer::RetryKill(number, next));
     }
 
@@ -282,16 +289,15 @@ impl Scheduler {
             }
             TaskState::Killing => {
                 let wait = self.settings.initial_kill_retry;
-                let next = u64::try_from(wait.as_millis())
-                    .unwrap_or(u64::MAX)
-                    .saturating_mul(2);
+                let next = millis(wait)
+                    .saturating_mul(2)
+                    .min(millis(self.settings.max_kill_retry));
                 self.timers
                     .set(since + wait, Timer::RetryKill(number, next));
             }
             TaskState::Partitioned => {
                 if let Some(wait) = self.state.config(task.config).partition_wait() {
-                    self.timers
-                        .set(since + wait, Timer::Partition(number, since));
+                    self.timers.set(since + wait, Timer::Partition(number));
                 }
             }
             TaskState::Unspecified
@@ -333,4 +339,8 @@ impl Scheduler {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % bound.max(1)
     }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

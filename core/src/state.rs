@@ -12,6 +12,7 @@ use crate::config::{Config, ConfigDigest};
 use crate::ids::{AgentIdx, ConfigIdx, JobIdx, TaskNumber};
 use crate::job::Job;
 use crate::task::Task;
+use crate::task_table::TaskTable;
 use crate::time::Timestamp;
 
 /// An answered mutation, remembered for retries.
@@ -53,7 +54,7 @@ pub(crate) struct State {
     pub(crate) jobs_by_path: BTreeMap<Arc<str>, JobIdx>,
     pub(crate) configs: Slab<Config>,
     pub(crate) configs_by_digest: BTreeMap<ConfigDigest, ConfigIdx>,
-    pub(crate) tasks: BTreeMap<TaskNumber, Task>,
+    pub(crate) tasks: TaskTable,
     pub(crate) agents: Slab<Agent>,
     pub(crate) agents_by_id: BTreeMap<Arc<str>, AgentIdx>,
     pub(crate) requests: BTreeMap<String, AnsweredRequest>,

@@ -1,7 +1,6 @@
 //! What the cluster says, and what the scheduler makes of it.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::time::Duration;
 
 use aurora_proto::v1::TaskState;
@@ -43,13 +42,19 @@ impl Scheduler {
     fn status_update(&mut self, now: Timestamp, update: StatusUpdate) {
         self.counters.status_updates += 1;
         let to = task_state(update.state);
-        match self.find_task(&update.task_id).map(|task| task.number) {
-            Some(number) => {
+        let known = self.find_task(&update.task_id);
+        match known.map(|task| (task.number, task.agent.is_some() || task.is_terminal())) {
+            Some((number, true)) => {
                 self.change_state(now, number, to, &update.message);
             }
-            None => {
-                self.counters.status_updates_unknown_task += 1;
+            unplaced => {
+                if unplaced.is_some() {
+                    self.counters.illegal_transitions += 1;
+                } else {
+                    self.counters.status_updates_unknown_task += 1;
+                }
                 // A stray: it may be one that was deleted, or one of an older life of the store.
+                // No cluster has a say about a task that was given to none.
                 if matches!(
                     update.state,
                     ReportedState::Starting | ReportedState::Running
@@ -117,15 +122,14 @@ impl Scheduler {
         let Some(after) = self.reconciling else {
             return;
         };
-        let range = (Bound::Excluded(after), Bound::Unbounded);
         let (mut last, mut more) = (None, false);
         let mut tasks = Vec::new();
-        for (n, (number, task)) in self.state.tasks.range(range).enumerate() {
+        for (n, task) in self.state.tasks.after(after).enumerate() {
             if tasks.len() == RECONCILE_BATCH || n == RECONCILE_SCAN {
                 more = true;
                 break;
             }
-            last = Some(*number);
+            last = Some(task.number);
             if task.is_on_agent() {
                 tasks.push((self.task_id(task), self.agent_id(task.agent)));
             }

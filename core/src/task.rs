@@ -1,5 +1,7 @@
 //! A task as the core holds it: small, since there may be millions.
 
+use std::num::NonZeroU64;
+
 use aurora_proto::v1::TaskState;
 
 use crate::ids::{AgentIdx, ConfigIdx, JobIdx, TaskNumber};
@@ -27,7 +29,7 @@ pub(crate) struct Task {
     pub(crate) times_partitioned: u32,
     /// Attempts in a row before this one that ended too soon.
     pub(crate) flaps: u32,
-    pub(crate) ancestor: Option<TaskNumber>,
+    pub(crate) ancestor: Option<NonZeroU64>,
     /// Oldest first; never empty.
     pub(crate) events: Vec<Event>,
     /// The store does not have it as it is.

@@ -17,9 +17,9 @@ pub(crate) enum Timer {
     /// A task may have been too long in a state that waits for the cluster.
     Transient(TaskNumber, TaskStateOrd),
     /// A kill may have to be sent again; after the second field's milliseconds once more.
-    RetryKill(TaskNumber, u64),
-    /// A partitioned task is given up, if it is partitioned since that time.
-    Partition(TaskNumber, Timestamp),
+    RetryKill(TaskNumber, u32),
+    /// A partitioned task is given up, if it has been partitioned for long enough.
+    Partition(TaskNumber),
     /// A group is tried again.
     WakeGroup(GroupKey),
     /// An agent's offers may have been held long enough.
@@ -59,6 +59,9 @@ impl Timers {
         self.heap.pop().map(|Reverse((_, _, timer))| timer)
     }
 }
+
+// There is a timer for each task that was placed within the last minutes.
+const _: () = assert!(size_of::<Timer>() == 16, "timers stay small");
 
 /// Returns the order of a task state.
 pub(crate) fn state_ord(state: TaskState) -> TaskStateOrd {

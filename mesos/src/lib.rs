@@ -14,6 +14,7 @@ mod call_pipe;
 pub mod duration;
 pub mod executor_client;
 pub mod executor_env;
+mod listener_owner;
 pub mod recordio;
 mod session;
 mod unacknowledged;

@@ -17,7 +17,8 @@ use tokio_util::codec::Decoder as _;
 
 use crate::call_pipe::{Answer, AnswerReader, CallPipeError, CallWriter, EXECUTOR_PATH, PROTOBUF};
 use crate::executor_client::AgentEvent;
-use crate::executor_env::ExecutorEnv;
+use crate::executor_env::{EndpointSource, ExecutorEnv};
+use crate::listener_owner::listener_uid;
 use crate::recordio::{RecordIo, RecordIoError};
 use crate::unacknowledged::Unacknowledged;
 use crate::v1::executor::{Call, Event, call, event};
@@ -44,6 +45,8 @@ pub(crate) enum SessionError {
         #[source]
         source: std::io::Error,
     },
+    #[error("what listens at `{endpoint}` is not of this user, and so not the agent")]
+    Stranger { endpoint: String },
     #[error("the agent did not answer in time")]
     Timeout,
     #[error("failed to exchange HTTP with the agent")]
@@ -128,7 +131,7 @@ async fn try_session(
     let body = subscribe(endpoint, &state.env, &call).await?;
 
     // Calls are welcome only once the agent has taken the subscription.
-    let (answers, calls) = connect(endpoint).await?.into_split();
+    let (answers, calls) = connect(endpoint, &state.env).await?.into_split();
     let mut writer = CallWriter::new(calls, endpoint, state.env.token.as_ref());
     let mut reader = AnswerReader::new(answers);
 
@@ -292,7 +295,7 @@ async fn subscribe(
     env: &ExecutorEnv,
     call: &Call,
 ) -> Result<Incoming, SessionError> {
-    let stream = connect(endpoint).await?;
+    let stream = connect(endpoint, env).await?;
     let exchange = async {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -332,7 +335,26 @@ async fn subscribe(
     }
 }
 
-async fn connect(endpoint: &str) -> Result<TcpStream, SessionError> {
+/// An agent that moves runs as the executor's own user; anybody else at its port is no agent.
+fn refuse_stranger(endpoint: &str) -> Result<(), SessionError> {
+    let failed = |source| SessionError::Connect {
+        endpoint: endpoint.to_owned(),
+        source,
+    };
+    let address = endpoint
+        .parse()
+        .map_err(|error| failed(std::io::Error::other(error)))?;
+    let owner = listener_uid(address).map_err(failed)?;
+    if owner == Some(rustix::process::geteuid().as_raw()) {
+        Ok(())
+    } else {
+        Err(SessionError::Stranger {
+            endpoint: endpoint.to_owned(),
+        })
+    }
+}
+
+async fn connect(endpoint: &str, env: &ExecutorEnv) -> Result<TcpStream, SessionError> {
     let failed = |source| SessionError::Connect {
         endpoint: endpoint.to_owned(),
         source,
@@ -341,6 +363,9 @@ async fn connect(endpoint: &str) -> Result<TcpStream, SessionError> {
         .await
         .map_err(|_elapsed| SessionError::Timeout)?
         .map_err(failed)?;
+    if matches!(env.endpoint, EndpointSource::File(_)) {
+        refuse_stranger(endpoint)?;
+    }
     stream.set_nodelay(true).map_err(failed)?;
     // The agent's heartbeats are half an hour apart: only TCP notices a peer that vanished.
     let keepalive = || {

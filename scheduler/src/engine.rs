@@ -33,10 +33,13 @@ const MAX_WAITING: usize = 20_000;
 /// What goes out once everything before it is durable.
 type Release = Box<dyn FnOnce() + Send>;
 
+/// A look at the state, and what it tells once that is durable.
+type Read = Box<dyn FnOnce(&Scheduler) -> Release + Send>;
+
 /// What the stepper deals with.
 enum Message {
     Call { call: Call, answer: Answer },
-    Read(Box<dyn FnOnce(&Scheduler) -> Release + Send>),
+    Read(Read),
     Cluster(ClusterEvent),
     Listing(oneshot::Sender<Result<Listing, StoreError>>),
     Stop,

@@ -94,90 +94,42 @@ fn register_state(registry: &mut Registry, figures: &Figures) {
 }
 
 fn register_counters(registry: &mut Registry, counters: &Counters) {
-    let all = [
-        (
-            "calls",
-            "Calls that could have changed something",
-            counters.calls,
-        ),
-        (
-            "calls_refused",
-            "Calls that were refused",
-            counters.calls_refused,
-        ),
-        (
-            "task_transitions",
-            "Changes of a task's state",
-            counters.transitions,
-        ),
-        (
-            "illegal_task_state_transitions",
-            "Changes of a task's state that were not legal",
-            counters.illegal_transitions,
-        ),
-        (
-            "schedule_attempts_fired",
-            "Turns of task groups",
-            counters.schedule_attempts,
-        ),
-        (
-            "schedule_attempts_no_match",
-            "Turns that placed nothing",
-            counters.schedule_attempts_no_match,
-        ),
-        ("placements", "Tasks given to agents", counters.placements),
-        (
-            "timed_out_tasks",
-            "Tasks lost for want of news",
-            counters.timed_out_tasks,
-        ),
-        (
-            "task_kill_retries",
-            "Kills sent again",
-            counters.task_kill_retries,
-        ),
-        (
-            "status_updates",
-            "Status updates from the cluster",
-            counters.status_updates,
-        ),
-        (
-            "status_updates_unknown_task",
-            "Status updates about unknown tasks",
-            counters.status_updates_unknown_task,
-        ),
-        (
-            "offers_received",
-            "Offers that came",
-            counters.offers_received,
-        ),
-        (
-            "offers_rescinded",
-            "Offers that were withdrawn",
-            counters.offers_rescinded,
-        ),
-        (
-            "offers_declined",
-            "Offers given back unused",
-            counters.offers_declined,
-        ),
-        (
-            "tasks_throttled",
-            "Replacements that serve a penalty",
-            counters.throttled_tasks,
-        ),
-        (
-            "reconciliations",
-            "Comparisons with the cluster's tasks",
-            counters.reconciliations,
-        ),
-        (
-            "tasks_pruned",
-            "Records of ended tasks deleted",
-            counters.pruned_tasks,
-        ),
-    ];
-    for (name, help, value) in all {
+    for (name, help, value) in task_counters(counters)
+        .into_iter()
+        .chain(other_counters(counters))
+    {
         registry.register(name, help, ConstCounter::new(value));
     }
+}
+
+/// A counter's name, what it counts, and how far it is.
+type Counter = (&'static str, &'static str, u64);
+
+#[rustfmt::skip]
+fn task_counters(c: &Counters) -> [Counter; 9] {
+    [
+        ("task_transitions", "Changes of a task's state", c.transitions),
+        ("illegal_task_state_transitions", "Changes of state that are not legal", c.illegal_transitions),
+        ("schedule_attempts_fired", "Turns of task groups", c.schedule_attempts),
+        ("schedule_attempts_no_match", "Turns that placed nothing", c.schedule_attempts_no_match),
+        ("placements", "Tasks given to agents", c.placements),
+        ("timed_out_tasks", "Tasks lost for want of news", c.timed_out_tasks),
+        ("task_kill_retries", "Kills sent again", c.task_kill_retries),
+        ("tasks_throttled", "Replacements that serve a penalty", c.throttled_tasks),
+        ("tasks_pruned", "Records of ended tasks deleted", c.pruned_tasks),
+    ]
+}
+
+#[rustfmt::skip]
+fn other_counters(c: &Counters) -> [Counter; 8] {
+    [
+        ("calls", "Calls that could have changed something", c.calls),
+        ("calls_refused", "Calls that were refused", c.calls_refused),
+        ("status_updates", "Status updates from the cluster", c.status_updates),
+        ("status_updates_unknown_task", "Status updates about unknown tasks", c.status_updates_unknown_task),
+        ("offers_received", "Offers that came", c.offers_received),
+        ("offers_rescinded", "Offers that were withdrawn", c.offers_rescinded),
+        ("offers_declined", "Offers given back unused", c.offers_declined),
+        ("reconciliations", "Comparisons with the cluster's tasks", c.reconciliations),
+    ]
 }

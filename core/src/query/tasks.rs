@@ -186,6 +186,7 @@ impl Scheduler {
             .zip(task.ports.iter().map(|port| u32::from(*port)))
             .collect();
         let ancestor = task.ancestor.map(|number| {
+            let number = TaskNumber(number.get());
             let epoch = self
                 .state
                 .tasks

@@ -241,9 +241,9 @@ fn history_goes_by_age_and_number_even_behind_an_old_task_that_ended_late() {
         let id = rig.id("web", instance);
         rig.status(&id, ReportedState::Finished);
     }
-    rig.pass(7_200);
     let oldest = rig.id("web", 0);
     rig.status(&oldest, ReportedState::Running);
+    rig.pass(7_200);
     rig.status(&oldest, ReportedState::Finished);
     rig.run(120);
     assert_eq!(

@@ -38,7 +38,7 @@ fn quickly<T>(what: impl FnOnce() -> T) -> T {
 fn impossible_resources_are_refused() {
     for cpu in [f64::NAN, f64::INFINITY, -1.0, 0.0, 0.000_4, 1e300] {
         let config = with_task(service("web", 1), |t| {
-            t.resources.as_mut().unwrap().cpu = cpu
+            t.resources.as_mut().unwrap().cpu = cpu;
         });
         assert!(refused(config).contains("cpu"));
     }
@@ -62,7 +62,7 @@ fn hosts_of_others_cannot_be_asked_for() {
         limit("dedicated", 1),
     ] {
         let config = with_task(service("web", 1), |task| {
-            task.constraints = vec![constraint]
+            task.constraints = vec![constraint];
         });
         assert!(refused(config).contains("dedicated"));
     }

@@ -25,9 +25,9 @@ fn answers(rig: &Rig) -> String {
         let request = v1::GetJobRequest {
             key: job.key.clone(),
         };
-        all += &format!("{:?}", scheduler.get_job(&request));
+        all.push_str(&format!("{:?}", scheduler.get_job(&request)));
         let request = v1::GetJobHistoryRequest { key: job.key };
-        all += &format!("{:?}", scheduler.get_job_history(&request));
+        all.push_str(&format!("{:?}", scheduler.get_job_history(&request)));
     }
     all
 }

@@ -138,7 +138,7 @@ fn freed_resources_wake_what_waits_for_them() {
 fn end_of_one_instance_wakes_another_that_its_limit_kept_waiting() {
     let mut rig = Rig::new();
     let one_a_host = with_task(service("web", 2), |task| {
-        task.constraints = vec![limit("host", 1)]
+        task.constraints = vec![limit("host", 1)];
     });
     rig.create(one_a_host);
     rig.offer("a", 1_000);
@@ -181,7 +181,7 @@ fn constraints_choose_hosts() {
             offer.attributes = Arc::new(all);
             rig.event(ClusterEvent::Offers(vec![offer]));
             rig.create(with_task(service("web", 1), |t| {
-                t.constraints.clone_from(&constraints)
+                t.constraints.clone_from(&constraints);
             }));
             if rig.state("web", 0) == Some(TaskState::Assigned) {
                 allowed.push(*host);
@@ -196,7 +196,7 @@ fn limit_counts_all_of_the_job_and_nothing_else() {
     let mut rig = Rig::new();
     let spread = |name: &str| {
         with_task(service(name, 3), |task| {
-            task.constraints = vec![limit("host", 1)]
+            task.constraints = vec![limit("host", 1)];
         })
     };
     rig.create(spread("web"));
@@ -286,7 +286,7 @@ fn groups_do_not_outlive_their_job() {
     .unwrap();
     // The old configuration is gone now; its group must be, too.
     rig.create(with_task(service("web", 1), |task| {
-        task.name = "other".to_owned()
+        task.name = "other".to_owned();
     }));
     rig.offer("a", 1_000);
     assert_eq!(rig.state("web", 0), Some(TaskState::Assigned));

@@ -75,10 +75,6 @@ impl AdminService for Api {
         self.query(move |core| core.list_tasks(&request)).await
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "any other answer is the same fault"
-    )]
     async fn prune_tasks(
         &self,
         request: Request<v1::PruneTasksRequest>,
@@ -89,10 +85,6 @@ impl AdminService for Api {
         )
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "any other answer is the same fault"
-    )]
     async fn reconcile(
         &self,
         request: Request<v1::ReconcileRequest>,

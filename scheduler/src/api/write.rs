@@ -40,10 +40,6 @@ macro_rules! answer {
 }
 pub(super) use answer;
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "any other answer is the same fault"
-)]
 #[tonic::async_trait]
 impl SchedulerService for Api {
     async fn create_job(

@@ -12,7 +12,7 @@ use aurora_core::{Input, Scheduler, Step};
 
 use crate::clock::Clock;
 use crate::engine::committer::{Group, Work};
-use crate::engine::{Answer, Message, Release};
+use crate::engine::{Answer, Message, Read, Release};
 
 /// Inputs of one step at most: bounds the size of a commit.
 const MAX_INPUTS: usize = 4_096;
@@ -35,7 +35,7 @@ pub(super) struct Stepper {
 struct Gathered {
     inputs: Vec<Input>,
     answers: BTreeMap<ReplyTo, Answer>,
-    reads: Vec<Box<dyn FnOnce(&Scheduler) -> Release + Send>>,
+    reads: Vec<Read>,
     work: Vec<Work>,
     stop: bool,
 }

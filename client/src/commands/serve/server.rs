@@ -91,8 +91,8 @@ fn embedded_config(options: &ServerOptions) -> anyhow::Result<EmbeddedConfig> {
             .insert(value.clone());
     }
     config.run_as = match options.run_as {
-        RunAs::Role => ClusterRunAs::RequireRole,
-        RunAs::RoleOrSelf => ClusterRunAs::Role,
+        RunAs::Role => ClusterRunAs::Role,
+        RunAs::RoleOrSelf => ClusterRunAs::RoleOrSelf,
     };
     config.retention = SandboxRetention {
         max_age: options.sandbox_max_age,

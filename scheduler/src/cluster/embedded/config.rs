@@ -10,13 +10,25 @@ use aurora_core::cluster::Attributes;
 /// Which user tasks run as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunAs {
-    /// The user named like the role where the scheduler is root, otherwise the scheduler's own.
+    /// The user named like the role where it exists and the scheduler may take it on, otherwise
+    /// the scheduler's own.
     #[default]
-    Role,
+    RoleOrSelf,
     /// The scheduler's own user, whatever the role.
     SelfUser,
-    /// The user named like the role; tasks are refused where the scheduler is not root.
-    RequireRole,
+    /// The user named like the role; tasks fail where it does not exist or cannot be taken on.
+    Role,
+}
+
+impl RunAs {
+    /// The executor's word for it, in the label `aurora.run_as`.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::RoleOrSelf => "role-or-self",
+            Self::SelfUser => "self",
+            Self::Role => "role",
+        }
+    }
 }
 
 /// What every agent offers; what is absent is taken from the machine and divided among the agents.

@@ -8,7 +8,6 @@ use aurora_mesos::v1::executor::{Event, event};
 use tokio::time::Instant;
 
 use super::agent::Pool;
-use super::config::RunAs;
 use super::sandbox::{create_sandbox, is_safe_task_id};
 use super::slot::{Link, SlotId};
 use super::state::{Report, State};
@@ -126,11 +125,6 @@ impl State {
         if self.all_ended.is_some() {
             return Err(Dropped::lost("the cluster is being stopped"));
         }
-        if self.config.run_as == RunAs::RequireRole && !rustix::process::geteuid().is_root() {
-            return Err(Dropped::failed(
-                "tasks have to run as their role, and this is not root",
-            ));
-        }
         let ports: Vec<u16> = launch.ports.iter().map(|(_, port)| *port).collect();
         if !pool.take(&launch.resources, &ports) {
             return Err(Dropped::lost("the task takes more than was offered"));
@@ -176,7 +170,7 @@ impl State {
             host: &agent.host,
             agent_id: &agent.id,
             sandbox: &sandbox,
-            run_as: self.run_as,
+            run_as: self.config.run_as.label(),
         };
         let event = Event {
             r#type: Some(event::Type::Launch.into()),

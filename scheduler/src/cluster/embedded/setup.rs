@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::agent::{AgentState, Pool};
-use super::config::{EmbeddedConfig, RunAs};
+use super::config::EmbeddedConfig;
 use super::credentials::{Credentials, TokenHash};
 use super::endpoint::{CallTaker, write_endpoint_file};
 use super::error::EmbeddedError;
@@ -224,11 +224,6 @@ fn new_state(
 ) -> Result<State, EmbeddedError> {
     let mut nonce = [0; 6];
     getrandom::fill(&mut nonce).map_err(EmbeddedError::Random)?;
-    let as_role = match parts.config.run_as {
-        RunAs::Role => rustix::process::geteuid().is_root(),
-        RunAs::RequireRole => true,
-        RunAs::SelfUser => false,
-    };
     let agent_index = agents
         .iter()
         .enumerate()
@@ -237,7 +232,6 @@ fn new_state(
     Ok(State {
         framework_id: format!("aurora-{}", parts.config.cluster_name),
         config: parts.config,
-        run_as: if as_role { "role" } else { "self" },
         sink: parts.sink,
         metrics: parts.metrics,
         credentials,

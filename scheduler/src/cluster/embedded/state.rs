@@ -59,7 +59,6 @@ pub(super) struct EndpointAddress {
 /// The state of all agents.
 pub(super) struct State {
     pub(super) config: EmbeddedConfig,
-    pub(super) run_as: &'static str,
     pub(super) framework_id: String,
     pub(super) sink: EventSink,
     pub(super) metrics: Arc<EmbeddedMetrics>,
