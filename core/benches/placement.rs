@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aurora_core::call::Call;
-use aurora_core::cluster::{ClusterEvent, Effect, Launch, Offer, ReportedState, StatusUpdate};
+use aurora_core::cluster::{
+    AgentId, ClusterEvent, Effect, Launch, Offer, ReportedState, StatusUpdate,
+};
 use aurora_core::resources::Resources;
 use aurora_core::settings::Settings;
 use aurora_core::store::{Table, Write};
@@ -197,7 +199,7 @@ fn placements_per_second(agents: u64, jobs: u32, instances: u32, limit: Option<(
     println!(
         "A  {agents:>6} agents, {jobs:>6} jobs of {instances:>7}, limit {:<12} \
          {placed:>8} placed, {rate:>9.0}/s, slowest of {steps} steps {slowest:.1?}",
-        limit.map_or("none".to_owned(), |(on, n)| format!("{n} per {on}:")),
+        limit.map_or_else(|| "none".to_owned(), |(on, n)| format!("{n} per {on}:")),
     );
 }
 
@@ -226,8 +228,53 @@ fn keep(rows: &mut BTreeMap<(Table, Vec<u8>), Vec<u8>>, writes: Vec<Write>) {
     }
 }
 
-/// A million tasks onto 10,000 agents: create, place, STARTING, RUNNING, with every record
-/// encoded. Returns nothing; prints time and memory.
+/// What the store would get.
+#[derive(Default)]
+struct Written {
+    records: usize,
+    bytes: usize,
+}
+
+impl Written {
+    fn count(&mut self, step: &Step) {
+        self.records += step.writes.len();
+        let values = step.writes.iter().filter_map(|write| write.value.as_ref());
+        self.bytes += values.map(Vec::len).sum::<usize>();
+    }
+}
+
+/// What agents do of themselves with the effects of a step: they take the launches and offer
+/// what is left.
+fn answer(bench: &mut Bench, step: Step, launched: &mut Vec<(String, AgentId)>) -> Vec<Input> {
+    let mut offers = Vec::new();
+    for effect in step.effects {
+        if let Effect::Accept {
+            agent_id, launches, ..
+        } = effect
+        {
+            offers.push(bench.offer_rest(&agent_id, &launches));
+            let ids = launches.into_iter().map(|launch| launch.task_id);
+            launched.extend(ids.map(|id| (id, Arc::clone(&agent_id))));
+        }
+    }
+    vec![Input::Cluster(ClusterEvent::Offers(offers))]
+}
+
+fn statuses(launched: &[(String, AgentId)], state: ReportedState) -> Vec<Input> {
+    let status = |(task_id, agent): &(String, AgentId)| {
+        Input::Cluster(ClusterEvent::Status(StatusUpdate {
+            task_id: task_id.clone(),
+            state,
+            agent_id: Some(Arc::clone(agent)),
+            message: String::new(),
+            token: vec![1; 16],
+        }))
+    };
+    launched.iter().map(status).collect()
+}
+
+/// So many tasks onto 10,000 agents, with every record encoded: make them, place them, hear
+/// STARTING, hear RUNNING. Jobs of 10,000 one after the other, 2,000 tasks or so in a step.
 fn million(tasks: u32) {
     let before = resident_bytes();
     let mut bench = Bench::new();
@@ -237,60 +284,31 @@ fn million(tasks: u32) {
         let offer = bench.offer(agent, LARGE);
         bench.step(vec![Input::Cluster(ClusterEvent::Offers(vec![offer]))]);
     }
-    let mut written = 0_u64;
-    let mut bytes = 0_u64;
-    let mut done = 0_u32;
-    let per_job = 10_000;
-    for job in 0..tasks / per_job {
-        let mut steps = vec![bench.create(&format!("job{job}"), per_job, None)];
+    let mut written = Written::default();
+    for job in 0..tasks / 10_000 {
+        let mut steps = vec![bench.create(&format!("job{job}"), 10_000, None)];
         bench.place_all(|step| steps.push(step));
-        let mut news = Vec::new();
         for step in steps {
-            written += step.writes.len() as u64;
-            bytes += step
-                .writes
-                .iter()
-                .map(|w| w.value.as_ref().map_or(0, Vec::len) as u64)
-                .sum::<u64>();
-            for effect in step.effects {
-                let Effect::Accept {
-                    agent_id, launches, ..
-                } = effect
-                else {
-                    continue;
-                };
-                let offer = bench.offer_rest(&agent_id, &launches);
-                news.push(Input::Cluster(ClusterEvent::Offers(vec![offer])));
-                for launch in launches {
-                    done += 1;
-                    for state in [ReportedState::Starting, ReportedState::Running] {
-                        news.push(Input::Cluster(ClusterEvent::Status(StatusUpdate {
-                            task_id: launch.task_id.clone(),
-                            state,
-                            agent_id: Some(Arc::clone(&agent_id)),
-                            message: String::new(),
-                            token: vec![1; 16],
-                        })));
-                    }
-                }
+            written.count(&step);
+            let mut launched = Vec::new();
+            let offers = answer(&mut bench, step, &mut launched);
+            bench.step(offers);
+            for state in [ReportedState::Starting, ReportedState::Running] {
+                let step = bench.step(statuses(&launched, state));
+                written.count(&step);
             }
         }
-        let step = bench.step(news);
-        written += step.writes.len() as u64;
-        bytes += step
-            .writes
-            .iter()
-            .map(|w| w.value.as_ref().map_or(0, Vec::len) as u64)
-            .sum::<u64>();
     }
     let took = cpu_time().saturating_sub(began);
+    let done = bench.scheduler.tasks_by_state()[&v1::TaskState::Running];
     let grown = resident_bytes().saturating_sub(before);
     println!(
-        "C  {done} tasks running on {agents} agents in {took:.1?} ({:.0}/s); {written} records, {} MiB written; \
-         {} bytes resident per task",
-        f64::from(done) / took.as_secs_f64(),
-        bytes >> 20,
-        grown / u64::from(done.max(1)),
+        "C  {done} tasks running on {agents} agents in {took:.1?} of CPU ({:.0}/s); \
+         {} records, {} MiB written; {} bytes resident per task",
+        done as f64 / took.as_secs_f64(),
+        written.records,
+        written.bytes >> 20,
+        grown / done.max(1),
     );
 }
 

@@ -1,7 +1,6 @@
 //! Runs the simulation for long: `simulate [FIRST [SEEDS]]`. Goes on after a failure, and says
 //! at the end what failed and what was covered.
 #![expect(
-    clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
     dead_code,
     reason = "the simulation is shared with the test, which plants bugs; a failure is to stop it"

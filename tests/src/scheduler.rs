@@ -1,24 +1,34 @@
 //! A scheduler in a process of its own, on a data directory and a port of its own.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::Value;
+use rustix::process::Signal;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::wait;
+use crate::slots::Slot;
+use crate::{http, processes, wait};
 
 /// A role whose user exists on every Debian machine.
 pub const ROLE: &str = "www-data";
 
+/// States of a task that will not change any more.
+const ENDED: [&str; 4] = ["FINISHED", "FAILED", "KILLED", "LOST"];
+
 /// A scheduler under test. Dropping it ends it and every task.
 pub struct Scheduler {
     dir: TempDir,
+    data: PathBuf,
+    listen: String,
+    run_as_self: bool,
     flags: Vec<String>,
     child: Option<Child>,
     address: String,
+    _slot: Slot,
 }
 
 /// What a command printed, and how it ended.
@@ -51,6 +61,16 @@ impl Ran {
         assert_eq!(self.code, code, "{self:?}");
         self
     }
+
+    /// Returns it if standard error holds this.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn expect_error(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
+        self
+    }
 }
 
 impl From<Output> for Ran {
@@ -66,48 +86,75 @@ impl From<Output> for Ran {
 impl Scheduler {
     /// Starts a scheduler with these flags beside its data directory and port.
     pub fn start(flags: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap_or_else(|error| fail(&error.to_string()));
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut scheduler = Self {
-            dir,
-            flags,
-            child: None,
-            address: String::new(),
-        };
+        let mut scheduler = Self::prepare(flags);
         scheduler.launch();
         scheduler
     }
 
+    /// Prepares a scheduler that does not run yet.
+    pub fn prepare(flags: &[&str]) -> Self {
+        let slot = Slot::take();
+        let dir = work_dir();
+        Self {
+            data: dir.path().join("data"),
+            listen: "127.0.0.1:0".to_owned(),
+            run_as_self: true,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            child: None,
+            address: String::new(),
+            dir,
+            _slot: slot,
+        }
+    }
+
+    /// From the next start on it listens here.
+    #[must_use]
+    pub fn listening_on(self, address: &str) -> Self {
+        Self {
+            listen: address.to_owned(),
+            ..self
+        }
+    }
+
+    /// From the next start on tasks run as the user that their role names, or not at all.
+    #[must_use]
+    pub fn strict_about_users(mut self) -> Self {
+        self.run_as_self = false;
+        self
+    }
+
+    /// From the next start on it works on another directory, beside the one that it had.
+    pub fn use_data_dir(&mut self, name: &str) {
+        self.data = self.dir.path().join(name);
+    }
+
     /// Starts the process again after [`Self::kill`] or [`Self::terminate`].
     pub fn launch(&mut self) {
+        self.spawn();
+        self.wait_until_up();
+    }
+
+    /// Starts the process and does not wait for it.
+    pub fn spawn(&mut self) {
         // An address from before would be taken for the new one.
-        let file = self.data_dir().join("address");
-        let _absent = fs::remove_file(&file);
+        let _absent = fs::remove_file(self.data.join("address"));
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.dir.path().join("scheduler.log"))
             .unwrap_or_else(|error| fail(&error.to_string()));
-        let mut command = Command::new(binary());
-        command
-            .args([
-                "scheduler",
-                "--listen",
-                "127.0.0.1:0",
-                "--allow-run-as-self",
-                "--data-dir",
-            ])
-            .arg(self.data_dir())
-            .args(&self.flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .process_group(0);
+        let mut command = self.command();
+        command.stdout(Stdio::null()).stderr(log).process_group(0);
         self.child = Some(
             command
                 .spawn()
                 .unwrap_or_else(|error| fail(&error.to_string())),
         );
+    }
+
+    /// Waits until the process takes calls.
+    pub fn wait_until_up(&mut self) {
+        let file = self.data.join("address");
         self.address = wait::until("the scheduler to listen", || {
             self.assert_alive();
             fs::read_to_string(&file)
@@ -116,6 +163,22 @@ impl Scheduler {
         })
         .trim()
         .to_owned();
+    }
+
+    /// Prepares the command that [`Self::launch`] runs.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(["scheduler", "--listen", &self.listen, "--data-dir"])
+            .arg(&self.data);
+        if self.run_as_self {
+            command.arg("--allow-run-as-self");
+        }
+        command
+            .args(&self.flags)
+            .stdin(Stdio::null())
+            .env_remove("AURORA_DATA_DIR");
+        command
     }
 
     /// Ends the process as a crash would, between two instructions.
@@ -129,9 +192,8 @@ impl Scheduler {
     /// Asks the process to end, and waits for it. Returns its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let mut child = self.child.take()?;
-        let pid = rustix::process::Pid::from_child(&child);
-        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        child.wait().ok()?.code()
+        processes::signal(i32::try_from(child.id()).ok()?, Signal::TERM);
+        wait::until("the scheduler to stop", || child.try_wait().ok().flatten()).code()
     }
 
     /// Whether the process still runs.
@@ -143,6 +205,11 @@ impl Scheduler {
 
     fn assert_alive(&mut self) {
         assert!(self.is_alive(), "the scheduler ended: {}", self.log());
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// What the scheduler has logged.
@@ -160,15 +227,22 @@ impl Scheduler {
         format!("http://{}", self.address)
     }
 
-    /// Where its state is.
-    pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+    /// Everything of this test is below.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
-    /// A directory for files of the test.
+    /// Where its state is.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.clone()
+    }
+
+    /// A directory for files of the test, that tasks may write to.
     pub fn scratch(&self) -> PathBuf {
         let path = self.dir.path().join("scratch");
-        fs::create_dir_all(&path).unwrap_or_else(|error| fail(&error.to_string()));
+        fs::create_dir_all(&path)
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o777)))
+            .unwrap_or_else(|error| fail(&error.to_string()));
         path
     }
 
@@ -196,80 +270,121 @@ impl Scheduler {
         let path = self.write(&format!("{name}.rhai"), file);
         let key = format!("local/{role}/devel/{name}");
         let path = path.to_string_lossy();
-        let args: Vec<&str> = ["job", "create", &key, &path]
-            .into_iter()
-            .chain(more.iter().copied())
-            .collect();
+        let mut args = vec!["job", "create", &key, &path, "--wait-timeout", "90s"];
+        args.extend(more);
         self.run(&args)
+    }
+
+    /// Submits a job file of [`ROLE`] and waits until every instance runs.
+    pub fn create_running(&self, name: &str, file: &str) {
+        let ran = self.create(ROLE, name, file, &["--wait-until", "RUNNING"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
     }
 
     /// Makes a call as JSON; returns the HTTP status and the answer.
     pub fn call(&self, method: &str, body: &Value) -> (u16, Value) {
         let url = format!("/aurora.v1.{method}");
-        let (status, text) = crate::http::post(&self.address, &url, &body.to_string());
+        let (status, text) = http::post(&self.address, &url, &body.to_string());
         (
             status,
             serde_json::from_str(&text).unwrap_or(Value::String(text)),
         )
     }
 
+    /// Makes a call that has to succeed.
+    pub fn call_ok(&self, method: &str, body: &Value) -> Value {
+        let (status, answer) = self.call(method, body);
+        assert_eq!(status, 200, "{method} {body}: {answer}");
+        answer
+    }
+
     /// Returns the tasks that the filter matches, newest attempt of each instance first.
     pub fn tasks(&self, filter: &Value) -> Vec<Value> {
-        let (status, answer) = self.call("ReadService/ListTasks", filter);
-        assert_eq!(status, 200, "{answer}");
+        let answer = self.call_ok("ReadService/ListTasks", filter);
         answer["tasks"].as_array().cloned().unwrap_or_default()
     }
 
     /// Returns the tasks of the job `name`.
     pub fn tasks_of(&self, name: &str) -> Vec<Value> {
-        self.tasks(&serde_json::json!({ "filter": { "name": name }, "page_size": 10_000 }))
+        self.tasks(&json!({ "filter": { "name": name }, "page_size": 10_000 }))
+    }
+
+    /// Returns the tasks of the job `name` that have not ended, by instance.
+    pub fn active(&self, name: &str) -> Vec<Value> {
+        self.tasks_of(name)
+            .into_iter()
+            .filter(|task| !has_ended(task))
+            .collect()
+    }
+
+    /// Waits until as many instances of the job run, and no other is active; returns their tasks.
+    pub fn wait_running(&self, name: &str, n_running: usize) -> Vec<Value> {
+        wait::until_ok(|| {
+            let active = self.active(name);
+            let all_run = active.iter().all(|task| task["state"] == "RUNNING");
+            if all_run && active.len() == n_running {
+                Ok(active)
+            } else {
+                Err(format!("{n_running} of {name} wanted: {active:?}"))
+            }
+        })
+    }
+
+    /// Returns the whole of what the scheduler keeps, to see whether it changes.
+    pub fn state(&self) -> (Value, Value) {
+        let all = json!({ "page_size": 10_000 });
+        let jobs = self.call_ok("ReadService/ListJobs", &all);
+        (jobs, self.call_ok("ReadService/ListTasks", &all))
     }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.kill();
-        end_leftovers(self.dir.path());
+        processes::end_all_under(self.dir.path());
+        if std::thread::panicking() {
+            show_log(&self.log());
+        }
     }
 }
 
-/// Ends every process whose working directory or executable arguments lie under `dir`: executors
-/// and tasks that outlived their scheduler on purpose.
-fn end_leftovers(dir: &Path) {
-    for _ in 0..50 {
-        let pids = processes_under(dir);
-        if pids.is_empty() {
-            return;
-        }
-        for pid in pids {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+#[expect(clippy::print_stderr, reason = "shown where a test fails")]
+fn show_log(log: &str) {
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.len().saturating_sub(60);
+    eprintln!("--- the scheduler's log ends:");
+    for line in lines.iter().skip(last) {
+        eprintln!("{line}");
     }
 }
 
-/// Returns the processes that work under `dir` or were told of it in their environment.
-pub fn processes_under(dir: &Path) -> Vec<i32> {
-    let needle = dir.to_string_lossy().into_owned();
-    let own = std::process::id().to_string();
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok())
-        .filter(|pid| pid.to_string() != own)
-        .filter(|pid| {
-            let in_cwd =
-                fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
-            let in_environment = fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(&needle));
-            // A zombie has neither.
-            in_cwd || in_environment
-        })
+/// Whether the task will not change any more.
+pub fn has_ended(task: &Value) -> bool {
+    ENDED.iter().any(|state| task["state"] == *state)
+}
+
+/// Returns the ids of tasks.
+pub fn ids(tasks: &[Value]) -> Vec<String> {
+    tasks
+        .iter()
+        .map(|task| task["task_id"].as_str().unwrap_or_default().to_owned())
         .collect()
+}
+
+/// Returns the key of a job of [`ROLE`] on the command line.
+pub fn job_key(name: &str) -> String {
+    format!("local/{ROLE}/devel/{name}")
+}
+
+/// Makes a directory that tasks of any user can pass through.
+pub fn work_dir() -> TempDir {
+    let dir = tempfile::Builder::new()
+        .prefix("aurora-e2e-")
+        .tempdir()
+        .unwrap_or_else(|error| fail(&error.to_string()));
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755))
+        .unwrap_or_else(|error| fail(&error.to_string()));
+    dir
 }
 
 /// Prepares a client command with no scheduler to speak to.
@@ -278,7 +393,9 @@ pub fn client(args: &[&str]) -> Command {
     command
         .args(args)
         .stdin(Stdio::null())
-        .env_remove("AURORA_SCHEDULER_URI");
+        .env_remove("AURORA_SCHEDULER_URI")
+        .env_remove("AURORA_CONFIG_ROOT")
+        .env("NO_COLOR", "1");
     command
 }
 
@@ -299,13 +416,13 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let own = std::env::current_exe().unwrap_or_else(|error| fail(&error.to_string()));
-    let built = own
+    let mut near = own
         .ancestors()
         .skip(1)
         .take(3)
-        .map(|dir| dir.join("aurora-rs"))
-        .find(|path| path.is_file());
-    built.unwrap_or_else(|| fail("build the binary first: cargo build -p aurora-client"))
+        .map(|dir| dir.join("aurora-rs"));
+    near.find(|path| path.is_file())
+        .unwrap_or_else(|| fail("build the binary first: cargo build -p aurora-client"))
 }
 
 /// The top folder of the project.
@@ -313,6 +430,11 @@ pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 #[expect(clippy::panic, reason = "this is how a test fails")]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long a condition may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Returns what `probe` yields as soon as it yields something.
 ///
@@ -17,20 +17,52 @@ pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// If it takes longer than `patience`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests wait on the machine's clock"
-)]
 #[expect(clippy::panic, reason = "this is how a test fails")]
 pub fn within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     loop {
         if let Some(value) = probe() {
             return value;
         }
-        if start.elapsed() > patience {
+        if watch.elapsed() > patience {
             panic!("waited for {patience:?} in vain: {what}");
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// As [`until`], for a condition that explains itself where it does not hold.
+///
+/// # Panics
+/// If it takes longer than [`PATIENCE`]; the last explanation is shown.
+#[expect(clippy::panic, reason = "this is how a test fails")]
+pub fn until_ok<T>(mut probe: impl FnMut() -> Result<T, String>) -> T {
+    let watch = Stopwatch::start();
+    loop {
+        match probe() {
+            Ok(value) => return value,
+            Err(why) if watch.elapsed() > PATIENCE => panic!("after {PATIENCE:?} still: {why}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Measures how long something takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts to measure.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests measure on the machine's clock"
+    )]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Returns the time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 }

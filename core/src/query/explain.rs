@@ -167,11 +167,11 @@ fn veto_to_proto(((kind, subject), tally): ((i32, String), Tally)) -> v1::Veto {
     };
     let detail = match VetoKind::try_from(kind).unwrap_or_default() {
         VetoKind::InsufficientResources => {
-            let nearest = amount(&subject, tally.nearest);
+            let short = amount(&subject, tally.nearest);
             if hosts == 1 {
-                format!("{hosts} {noun} {lack} {nearest}")
+                format!("{hosts} {noun} {lack} {short}")
             } else {
-                format!("{hosts} {noun} {lack} {subject}, the nearest {nearest}")
+                format!("{hosts} {noun} {lack} {subject}; the nearest is {short} short")
             }
         }
         VetoKind::LimitNotSatisfied => {

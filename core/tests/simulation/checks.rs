@@ -140,7 +140,7 @@ impl World {
     pub(crate) fn check_live(&self) -> Result<(), String> {
         let mut wanted: BTreeMap<(&str, u32), &String> = BTreeMap::new();
         for (_, task_id, process) in self.cluster.live() {
-            let state = self.ledger.by_id(task_id).map(TaskRecord::state);
+            let state = self.ledger.last_state(task_id);
             match state {
                 Some(TaskState::Lost) => {}
                 Some(state) if !is_terminal(state) => {
@@ -173,6 +173,28 @@ impl World {
             let since = task.events.last().map_or(0, |event| event.timestamp_ms);
             if waits && self.now - since > allowed {
                 return Err(format!("T6: {} hangs in {:?}", task.number, task.state()));
+            }
+        }
+        self.check_starving()
+    }
+
+    /// P4: once all is quiet, no task waits for long while there is room for it.
+    fn check_starving(&mut self) -> Result<(), String> {
+        if !self.quiet || !self.connected {
+            self.room_since.clear();
+            return Ok(());
+        }
+        let pending = self.ledger.active();
+        let pending = pending.filter(|task| task.state() == TaskState::Pending);
+        let room: Vec<u64> = pending
+            .filter(|task| self.has_room(task))
+            .map(|task| task.number)
+            .collect();
+        self.room_since.retain(|number, _| room.contains(number));
+        for number in room {
+            let since = *self.room_since.entry(number).or_insert(self.now);
+            if self.now - since > 20_000 {
+                return Err(format!("P4: task {number} waits while there is room"));
             }
         }
         Ok(())

@@ -61,7 +61,11 @@ impl Clients {
             message: String::new(),
         });
         let some = pick_instances(random, &wanted.instances);
-        let call = match random.below(10) {
+        let call = match random.below(11) {
+            10 => Call::PruneTasks(v1::PruneTasksRequest {
+                context,
+                ..v1::PruneTasksRequest::default()
+            }),
             0..=2 => Call::CreateJob(Box::new(v1::CreateJobRequest {
                 context,
                 config: Some(random_job(random, key.unwrap())),
@@ -132,7 +136,8 @@ impl Clients {
                 wanted.instances.extend(instances(&response.instances));
             }
             (Call::RestartTasks(_), Ok(Reply::RestartTasks(_)))
-            | (Call::EditJob(_), Ok(Reply::EditJob(_))) => {}
+            | (Call::EditJob(_), Ok(Reply::EditJob(_)))
+            | (Call::PruneTasks(_), Ok(Reply::PruneTasks(_))) => {}
             (_, Err(_)) => self.refused += 1,
             (call, Ok(reply)) => return Err(format!("{call:?} was answered by {reply:?}")),
         }

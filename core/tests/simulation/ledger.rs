@@ -18,6 +18,8 @@ pub(crate) struct Ledger {
     /// Changes of state that were seen; from 0 is a new task.
     pub(crate) cells: BTreeSet<(i32, i32)>,
     pub(crate) most_numbers: u64,
+    /// How deleted tasks had ended.
+    pub(crate) deleted: BTreeMap<u64, TaskState>,
 }
 
 pub(crate) fn is_terminal(state: TaskState) -> bool {
@@ -64,7 +66,9 @@ impl Ledger {
             if before.is_some_and(|task| !is_terminal(task.state())) {
                 return Err(format!("T4: live task {number} was deleted"));
             }
-            self.tasks.remove(&number);
+            if let Some(task) = self.tasks.remove(&number) {
+                self.deleted.insert(number, task.state());
+            }
             return Ok(());
         };
         let task = TaskRecord::decode(value.as_slice()).unwrap();
@@ -142,6 +146,13 @@ impl Ledger {
     pub(crate) fn by_id(&self, task_id: &str) -> Option<&TaskRecord> {
         let (_, number) = parse_task_id(task_id)?;
         self.tasks.get(&number.0)
+    }
+
+    /// What is durable of a task, or was when it was deleted.
+    pub(crate) fn last_state(&self, task_id: &str) -> Option<TaskState> {
+        let (_, number) = parse_task_id(task_id)?;
+        let kept = self.tasks.get(&number.0).map(TaskRecord::state);
+        kept.or_else(|| self.deleted.get(&number.0).copied())
     }
 
     pub(crate) fn answer(&self, request_id: &str) -> Option<RequestRecord> {

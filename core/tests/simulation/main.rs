@@ -1,6 +1,5 @@
 //! The core in a simulated world, with faults drawn from a seed. See `run.rs`.
 #![expect(
-    clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
     reason = "a failed simulation is to stop, and planted bugs pick what they touch"
 )]

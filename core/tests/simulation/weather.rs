@@ -28,7 +28,7 @@ impl World {
         if self.connected {
             let offers = self.cluster.make_offers(&mut self.random, self.now);
             if !offers.is_empty() {
-                self.to_scheduler(ClusterEvent::Offers(offers));
+                self.send_to_scheduler(ClusterEvent::Offers(offers));
             }
             if self.random.per_mille(self.faults.rescind) {
                 let offers: Vec<OfferId> = self.cluster.offers.keys().cloned().collect();
@@ -96,7 +96,7 @@ impl World {
             agent.processes.clear();
             agent.on_the_way.clear();
             let id = Arc::clone(&agent.id);
-            self.to_scheduler(ClusterEvent::AgentGone(id));
+            self.send_to_scheduler(ClusterEvent::AgentGone(id));
             self.cluster.add_agent(&mut self.random);
         }
         if self.random.per_mille(self.faults.agent_reboot) {
@@ -119,7 +119,7 @@ impl World {
 
     fn rescind(&mut self, offer: &OfferId) {
         self.cluster.offers.remove(offer);
-        self.to_scheduler(ClusterEvent::Rescinded(Arc::clone(offer)));
+        self.send_to_scheduler(ClusterEvent::Rescinded(Arc::clone(offer)));
     }
 
     pub(crate) fn report_unreachable(&mut self, at: usize) {
@@ -132,7 +132,7 @@ impl World {
         let id = Arc::clone(&agent.id);
         for task_id in tasks {
             let update = self.cluster.latest(&task_id, Some(&id));
-            self.to_scheduler(ClusterEvent::Status(update));
+            self.send_to_scheduler(ClusterEvent::Status(update));
         }
     }
 
@@ -147,7 +147,7 @@ impl World {
         if self.random.per_mille(500) {
             for task_id in tasks {
                 let update = self.cluster.latest(&task_id, Some(&id));
-                self.to_scheduler(ClusterEvent::Status(update));
+                self.send_to_scheduler(ClusterEvent::Status(update));
             }
         }
     }
@@ -201,7 +201,7 @@ impl World {
             }
         }
         for update in updates {
-            self.to_scheduler(ClusterEvent::Status(update));
+            self.send_to_scheduler(ClusterEvent::Status(update));
         }
     }
 
@@ -232,7 +232,7 @@ impl World {
         let Some(at) = agent.filter(|_| !void) else {
             for launch in launches {
                 let update = self.cluster.latest(&launch.task_id, None);
-                self.to_scheduler(ClusterEvent::Status(update));
+                self.send_to_scheduler(ClusterEvent::Status(update));
             }
             return Ok(());
         };
@@ -253,7 +253,7 @@ impl World {
             let sent = (launch.resources, taken);
             let agent = &mut self.cluster.agents[at];
             agent.on_the_way.insert(launch.task_id.clone(), sent);
-            self.to_agent(at, Event::Launched(at, Box::new(launch)));
+            self.send_to_agent(at, Event::Launched(at, Box::new(launch)));
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ impl World {
             self.fault("kill lost");
             return;
         }
-        self.to_agent(at, Event::KillArrives(at, task_id));
+        self.send_to_agent(at, Event::KillArrives(at, task_id));
     }
 
     pub(crate) fn kill_arrives(&mut self, at: usize, task_id: &str) {
@@ -335,7 +335,7 @@ impl World {
         }
         if self.random.per_mille(self.faults.status_doubled) {
             self.fault("status doubled");
-            self.to_scheduler(ClusterEvent::Status(update.clone()));
+            self.send_to_scheduler(ClusterEvent::Status(update.clone()));
         }
         if self.plant == Some(Plant::DropTerminal)
             && matches!(
@@ -345,7 +345,7 @@ impl World {
         {
             return self.forget(&update);
         }
-        self.to_scheduler(ClusterEvent::Status(update));
+        self.send_to_scheduler(ClusterEvent::Status(update));
         Ok(())
     }
 

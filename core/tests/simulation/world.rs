@@ -71,6 +71,8 @@ pub(crate) struct World {
     /// The step that has dealt with an offer's rescind.
     pub(crate) rescinded: BTreeMap<OfferId, u64>,
     pub(crate) quiet: bool,
+    /// Since when there has been room for a pending task.
+    pub(crate) room_since: BTreeMap<u64, i64>,
     inbox: Vec<Input>,
     queue: BinaryHeap<Reverse<(i64, u64)>>,
     events: BTreeMap<u64, Event>,
@@ -110,6 +112,7 @@ impl World {
             connection: 0,
             rescinded: BTreeMap::new(),
             quiet: false,
+            room_since: BTreeMap::new(),
             inbox: Vec::new(),
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
@@ -385,7 +388,7 @@ impl World {
     }
 
     /// Sends on the link to an agent, which keeps its order.
-    pub(crate) fn to_agent(&mut self, at: usize, event: Event) {
+    pub(crate) fn send_to_agent(&mut self, at: usize, event: Event) {
         let time = self.now + self.delay();
         let link = self.agent_links.entry(at).or_default();
         *link = time.max(*link);
@@ -393,7 +396,7 @@ impl World {
         self.at(time, event);
     }
 
-    pub(crate) fn to_scheduler(&mut self, event: ClusterEvent) {
+    pub(crate) fn send_to_scheduler(&mut self, event: ClusterEvent) {
         if self.connected {
             let time = self.now + self.delay();
             self.at(time, Event::ToScheduler(self.connection, event));

@@ -18,9 +18,9 @@ use crate::api::MAX_REQUEST;
 /// Bytes before each gRPC message: a flag and its length.
 const PREFIX: usize = 5;
 
-/// Lets gRPC pass, and translates JSON.
+/// Lets gRPC pass, translates JSON, and refuses the rest.
 pub(super) async fn transcode(request: Request, next: Next) -> Response {
-    if !is_json(request.headers()) {
+    if is_of_type(request.headers(), "application/grpc") {
         return next.run(request).await;
     }
     match translate(request, next).await {
@@ -29,15 +29,17 @@ pub(super) async fn transcode(request: Request, next: Next) -> Response {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the body is of the type, or of one that extends it, as `application/grpc+proto` does.
+fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
+        .and_then(|value| value.split([';', '+']).next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
 }
 
 async fn translate(request: Request, next: Next) -> Result<Response, Refusal> {
+    let method = find_method(request.uri().path())?;
     if request.method() != Method::POST {
         return Err(Refusal {
             http: StatusCode::METHOD_NOT_ALLOWED,
@@ -45,7 +47,13 @@ async fn translate(request: Request, next: Next) -> Result<Response, Refusal> {
             message: "calls are made with POST".to_owned(),
         });
     }
-    let method = find_method(request.uri().path())?;
+    if !is_of_type(request.headers(), "application/json") {
+        return Err(Refusal {
+            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            code: Code::InvalidArgument,
+            message: "send the body as `Content-Type: application/json` (or speak gRPC)".to_owned(),
+        });
+    }
     let (parts, body) = request.into_parts();
     let body = read_body(body).await?;
     // An empty body is an empty request, as with `curl -X POST`.

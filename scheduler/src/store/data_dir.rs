@@ -5,6 +5,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -199,7 +201,7 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(|e| StoreError::io("open", &path, e))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match flock_patiently(&file) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();
@@ -224,4 +226,20 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
         tracing::debug!(path = %path.display(), %error, "failed to write the pid to the lock");
     }
     Ok(file)
+}
+
+/// Takes the lock, or fails if it stays taken for a while.
+///
+/// A process that is about to start another one shares its open files with it for an instant; so a
+/// lock that was let go of just now may still look taken.
+fn flock_patiently(file: &File) -> rustix::io::Result<()> {
+    const ATTEMPTS: u32 = 50;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 1..ATTEMPTS {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }

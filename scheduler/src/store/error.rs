@@ -206,14 +206,14 @@ impl fmt::Display for Damage {
         match &self.newest_snapshot {
             Some(snapshot) => write!(
                 f,
-                "To go on from the newest good snapshot, run `aurora-rs admin restore --from {} \
+                "To go on from the newest good snapshot, run `aurora-rs admin restore {} \
                  --data-dir {dir}.restored` and start the scheduler on the new directory",
                 snapshot.display()
             ),
             None => write!(
                 f,
                 "There is no good snapshot in `{dir}/{}`; with a backup file, run \
-                 `aurora-rs admin restore --from <backup> --data-dir {dir}.restored` and start \
+                 `aurora-rs admin restore <backup> --data-dir {dir}.restored` and start \
                  the scheduler on the new directory",
                 data_dir::SNAPSHOTS
             ),

@@ -146,7 +146,7 @@ fn reason_of_the_visitor_names_the_record() {
         "{error}"
     );
     assert!(
-        error.contains("aurora-rs admin restore --from <backup> --data-dir"),
+        error.contains("aurora-rs admin restore <backup> --data-dir"),
         "{error}"
     );
 }

@@ -209,20 +209,17 @@ impl History {
     }
 }
 
-/// Lets one system call of a writer fail, and checks that the writer stops and loses nothing;
-/// returns its last words.
-pub(crate) fn fail(shim: &Shim, seed: u64, what: &str) -> String {
+/// Lets one system call of a writer fail, and checks that nothing is lost; returns what the writer
+/// said when it stopped, if it did.
+pub(crate) fn fail(shim: &Shim, seed: u64, what: &str) -> Option<String> {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("data");
     let (mut command, _) = shim.command(&dir, seed, 300);
     command.env("AURORA_SHIM_FAIL", what);
     let mut writer = Writer::spawn(command);
     writer.finish();
-    let words = writer
-        .failure
-        .clone()
-        .unwrap_or_else(|| "not noticed".to_owned());
+    let failure = writer.failure.take();
     let found = Model::new(seed).check(&dir, writer.acked);
-    found.unwrap_or_else(|error| panic!("{what}: {words}: {error}"));
-    words
+    found.unwrap_or_else(|error| panic!("{what}: {failure:?}: {error}"));
+    failure
 }

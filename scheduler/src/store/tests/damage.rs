@@ -138,3 +138,51 @@ fn every_truncated_file_is_noticed_or_harmless() {
     println!("{noticed} of {tried} truncations noticed, the others harmless");
     assert!(noticed > 0);
 }
+
+#[test]
+fn record_that_vanished_or_went_back_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::create(dir.path(), SMALL).unwrap();
+    store
+        .commit(&[put(Table::Jobs, "a", "1"), put(Table::Jobs, "b", "1")])
+        .unwrap();
+    drop(store);
+    let tamper = |change: &dyn Fn(&sled::Db)| {
+        let config = sled::Config::new().path(dir.path().join("state"));
+        // The store's threads may take a moment to let go of the file.
+        let db = loop {
+            match config.open() {
+                Ok(db) => break db,
+                Err(sled::Error::Io(_)) => std::thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        change(&db);
+        db.flush().unwrap();
+    };
+    let old = std::cell::RefCell::new(None);
+    tamper(&|db| *old.borrow_mut() = db.get(b"\x02a").unwrap());
+    let mut store = SledStore::open(dir.path(), SMALL).unwrap();
+    store.commit(&[put(Table::Jobs, "a", "2")]).unwrap();
+    drop(store);
+    let (newer, older) = (std::cell::RefCell::new(None), old.take().unwrap());
+    let load = || SledStore::open(dir.path(), SMALL).and_then(|store| content(&store));
+    load().unwrap();
+
+    // A good frame of the right key, but of yesterday.
+    tamper(&|db| *newer.borrow_mut() = db.insert(b"\x02a", older.clone()).unwrap());
+    let error = load().unwrap_err().to_string();
+    assert!(
+        error.contains("records are missing or were put back: 2 frames of 2"),
+        "{error}"
+    );
+    tamper(&|db| {
+        db.insert(b"\x02a", newer.take().unwrap()).unwrap();
+        db.remove(b"\x02b").unwrap();
+    });
+    let error = load().unwrap_err().to_string();
+    assert!(
+        error.contains("records are missing or were put back: 1 frames of 2"),
+        "{error}"
+    );
+}

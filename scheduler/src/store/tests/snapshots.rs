@@ -144,7 +144,7 @@ fn only_the_newest_snapshots_are_kept_and_damage_names_the_newest_good_one() {
     drop(store);
     let message = SledStore::open(dir.path(), SMALL).unwrap_err().to_string();
     let expected = format!(
-        "run `aurora-rs admin restore --from {0}/snapshots/snapshot-00000000000000000070.aurora \
+        "run `aurora-rs admin restore {0}/snapshots/snapshot-00000000000000000070.aurora \
          --data-dir {0}.restored`",
         dir.path().canonicalize().unwrap().display()
     );
