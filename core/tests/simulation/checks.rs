@@ -17,6 +17,16 @@ use crate::world::World;
 /// Calls from here on repeat one that was answered, to compare.
 pub(crate) const REPEATS: u64 = 1 << 40;
 
+/// What counts as room.
+#[derive(Clone, Copy)]
+enum Room {
+    /// What stands in offers. A little that became free beside a large offer may be too small
+    /// to be offered before that one has gone back.
+    Offered,
+    /// All that nothing uses.
+    Any,
+}
+
 impl World {
     /// D3: what an effect rests on is durable. D4: so is what an acknowledgement confirms.
     pub(crate) fn check_effect(&self, effect: &Effect) -> Result<(), String> {
@@ -187,7 +197,7 @@ impl World {
         let pending = self.ledger.active();
         let pending = pending.filter(|task| task.state() == TaskState::Pending);
         let room: Vec<u64> = pending
-            .filter(|task| self.has_room(task))
+            .filter(|task| self.has_room(task, Room::Offered))
             .map(|task| task.number)
             .collect();
         self.room_since.retain(|number, _| room.contains(number));
@@ -206,7 +216,7 @@ impl World {
             if task.state() == TaskState::Running {
                 continue;
             }
-            if task.state() == TaskState::Pending && !self.has_room(task) {
+            if task.state() == TaskState::Pending && !self.has_room(task, Room::Any) {
                 continue;
             }
             return Err(format!(
@@ -265,7 +275,7 @@ impl World {
     }
 
     /// Whether some agent could take the task, by an independent reading.
-    fn has_room(&self, task: &TaskRecord) -> bool {
+    fn has_room(&self, task: &TaskRecord, room: Room) -> bool {
         let key = (
             aurora_core::store::Table::Configs,
             task.config_digest.clone(),
@@ -279,7 +289,10 @@ impl World {
         let needed = Resources::from_proto(config.resources.as_ref().unwrap());
         let others = self.hosts_of_others(task);
         self.cluster.agents.iter().enumerate().any(|(at, agent)| {
-            let (mut free, mut ports) = self.cluster.free(at);
+            let (mut free, mut ports) = match room {
+                Room::Any => self.cluster.free(at),
+                Room::Offered => (Resources::default(), BTreeSet::new()),
+            };
             for offer in self.cluster.offers.values().filter(|o| o.agent == at) {
                 free += offer.resources;
                 ports.extend(&offer.ports);

@@ -52,9 +52,8 @@ impl Clients {
         }
         let wanted = self.jobs.entry(path.clone()).or_default().clone();
         let key = aurora_core::ids::parse_job_path(&path);
-        let id = self.next_call;
+        let (id, request_id) = (self.next_call, format!("request{}", self.next_call));
         self.next_call += 1;
-        let request_id = format!("request{id}");
         let context = Some(v1::RequestContext {
             request_id: request_id.clone(),
             user: "sim".to_owned(),
