@@ -17,13 +17,21 @@ fn two_hundred_instances_finish_once_each() {
     assert_eq!(created.code, 0, "{created:?}");
     let tasks = scheduler.tasks_of("many");
     assert_eq!(tasks.len(), 200);
-    assert!(tasks.iter().all(|task| task["state"] == "FINISHED"), "{tasks:?}");
+    assert!(
+        tasks.iter().all(|task| task["state"] == "FINISHED"),
+        "{tasks:?}"
+    );
     let text = fs::read_to_string(ran).unwrap();
     let mut instances: Vec<u32> = text.lines().map(|line| line.parse().unwrap()).collect();
     instances.sort_unstable();
     assert_eq!(instances, (0..200).collect::<Vec<_>>(), "each once");
-    let status = scheduler.run(&["job", "status", &job_key("many"), "--json"]).json();
-    assert_eq!(status["jobs"][0]["summary"]["state"], "JOB_ENDED", "{status}");
+    let status = scheduler
+        .run(&["job", "status", &job_key("many"), "--json"])
+        .json();
+    assert_eq!(
+        status["jobs"][0]["summary"]["state"], "JOB_ENDED",
+        "{status}"
+    );
 }
 
 #[test]
@@ -35,7 +43,10 @@ fn instance_is_retried_until_max_task_failures() {
     let ran = scheduler.create(ROLE, "third_time", &file, &["--wait-until", "FINISHED"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let tasks = scheduler.tasks_of("third_time");
-    let states: Vec<_> = tasks.iter().map(|task| task["state"].as_str().unwrap()).collect();
+    let states: Vec<_> = tasks
+        .iter()
+        .map(|task| task["state"].as_str().unwrap())
+        .collect();
     assert_eq!(states, ["FINISHED", "FAILED", "FAILED"]);
 
     let file = one_process("job", ROLE, "hopeless", "exit 5", "max_task_failures: 2,");
@@ -44,7 +55,10 @@ fn instance_is_retried_until_max_task_failures() {
     assert!(ran.stderr.contains("FAILED"), "{ran:?}");
     let tasks = scheduler.tasks_of("hopeless");
     assert_eq!(tasks.len(), 2, "{tasks:?}");
-    assert!(tasks.iter().all(|task| task["state"] == "FAILED"), "{tasks:?}");
+    assert!(
+        tasks.iter().all(|task| task["state"] == "FAILED"),
+        "{tasks:?}"
+    );
 }
 
 /// A task of three processes in a row, and one that runs at the very end whatever happened.
@@ -103,27 +117,40 @@ fn logs_are_kept_by_run_and_stream() {
     assert_eq!(logs(&["--stderr", "--run", "1"]), "err 2\n");
     assert_eq!(logs(&["--stdout", "--tail", "2"]), "3\n");
     let both = logs(&["--run", "2"]);
-    assert!(both.contains("out 3\n") && both.contains("err 3\n"), "{both:?}");
+    assert!(
+        both.contains("out 3\n") && both.contains("err 3\n"),
+        "{both:?}"
+    );
     let ran = scheduler.run(&["task", "logs", &key, "--run", "9"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""), "{ran:?}");
-    scheduler.run(&["task", "logs", "no-such-task"]).expect_code(6).code;
+    scheduler
+        .run(&["task", "logs", "no-such-task"])
+        .expect_code(6)
+        .code;
 }
 
 #[test]
 fn following_logs_ends_with_the_task() {
     let scheduler = Scheduler::start(&[]);
     let go = scheduler.scratch().join("go");
-    let cmdline =
-        format!("echo begin; until [ -e {} ]; do sleep 0.05; done; echo end", go.display());
+    let cmdline = format!(
+        "echo begin; until [ -e {} ]; do sleep 0.05; done; echo end",
+        go.display()
+    );
     let file = one_process("job", ROLE, "followed", &cmdline, "");
     scheduler.create_running("followed", &file);
     let key = format!("{}/0", job_key("followed"));
     let command = scheduler.client(&["task", "logs", &key, "-f"]);
     let mut follower = Background::start(&scheduler.scratch(), "follower", command).unwrap();
     follower.wait_for_stdout("begin\n");
-    assert!(follower.is_running(), "the task goes on, and so do its logs");
+    assert!(
+        follower.is_running(),
+        "the task goes on, and so do its logs"
+    );
     fs::write(go, "").unwrap();
     assert_eq!(follower.wait(), 0, "{}", follower.stderr());
     assert_eq!(follower.stdout(), "begin\nend\n");
-    wait::until("the job to end", || scheduler.active("followed").is_empty().then_some(()));
+    wait::until("the job to end", || {
+        scheduler.active("followed").is_empty().then_some(())
+    });
 }

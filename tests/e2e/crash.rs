@@ -106,10 +106,18 @@ impl Torment {
         let tasks = scheduler.wait_running("steady", N_STEADY);
         let steady = wait::until("a process for each task", || {
             let living = living(&scheduler);
-            ids(&tasks).iter().all(|task_id| living.contains_key(task_id)).then_some(living)
+            ids(&tasks)
+                .iter()
+                .all(|task_id| living.contains_key(task_id))
+                .then_some(living)
         });
         let shared = Arc::new(Shared::new(address, cmdline));
-        Self { scheduler, shared, random, steady }
+        Self {
+            scheduler,
+            shared,
+            random,
+            steady,
+        }
     }
 
     /// Lets the scheduler run for a while and kills it; sometimes before it is up.
@@ -120,7 +128,11 @@ impl Torment {
         }
         let delay = self.random.exponential_ms(MEAN_DELAY_MS, LONGEST_DELAY_MS);
         std::thread::sleep(Duration::from_millis(delay.max(SHORTEST_DELAY_MS)));
-        assert!(self.scheduler.is_alive(), "ended by itself: {}", self.scheduler.log());
+        assert!(
+            self.scheduler.is_alive(),
+            "ended by itself: {}",
+            self.scheduler.log()
+        );
         self.scheduler.kill();
     }
 
@@ -147,11 +159,22 @@ impl Torment {
     }
 
     fn assert_untouched(&self) {
-        assert!(shared_problems(&self.shared).is_empty(), "{:?}", shared_problems(&self.shared));
+        assert!(
+            shared_problems(&self.shared).is_empty(),
+            "{:?}",
+            shared_problems(&self.shared)
+        );
         let doubled = fs::read_to_string(self.scheduler.scratch().join("doubled"));
-        assert!(doubled.is_err(), "these started while another lived: {doubled:?}");
+        assert!(
+            doubled.is_err(),
+            "these started while another lived: {doubled:?}"
+        );
         for (task_id, (pid, start)) in &self.steady {
-            assert_eq!(processes::start_time(*pid), *start, "{task_id} was to be left alone");
+            assert_eq!(
+                processes::start_time(*pid),
+                *start,
+                "{task_id} was to be left alone"
+            );
         }
     }
 
@@ -168,7 +191,9 @@ impl Torment {
             if with_process == running {
                 Ok(())
             } else {
-                Err(format!("running: {running:?}\nwith a process: {with_process:?}"))
+                Err(format!(
+                    "running: {running:?}\nwith a process: {with_process:?}"
+                ))
             }
         });
     }
@@ -183,10 +208,17 @@ impl Torment {
         }
         wait::until_ok(|| {
             let left = living(&self.scheduler);
-            if left.is_empty() { Ok(()) } else { Err(format!("left over: {left:?}")) }
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("left over: {left:?}"))
+            }
         });
         let metrics = http::get(self.scheduler.address(), "/metrics").1;
-        assert!(metrics.contains("aurora_illegal_task_state_transitions_total 0\n"), "{metrics}");
+        assert!(
+            metrics.contains("aurora_illegal_task_state_transitions_total 0\n"),
+            "{metrics}"
+        );
     }
 }
 
@@ -217,6 +249,12 @@ fn nothing_acknowledged_is_lost_by_kills_at_random_points() {
     torment.scheduler.kill();
     torment.check(true);
     torment.end();
-    println!("{rounds} kills, {n_acknowledged} calls acknowledged, in {:?}", watch.elapsed());
-    assert!(n_acknowledged >= rounds / 2, "too little load: {n_acknowledged} calls");
+    println!(
+        "{rounds} kills, {n_acknowledged} calls acknowledged, in {:?}",
+        watch.elapsed()
+    );
+    assert!(
+        n_acknowledged >= rounds / 2,
+        "too little load: {n_acknowledged} calls"
+    );
 }

@@ -109,11 +109,9 @@ impl Scheduler {
 
     /// From the next start on it listens here.
     #[must_use]
-    pub fn listening_on(self, address: &str) -> Self {
-        Self {
-            listen: address.to_owned(),
-            ..self
-        }
+    pub fn listening_on(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
     }
 
     /// From the next start on tasks run as the user that their role names, or not at all.

@@ -66,7 +66,10 @@ impl Clients {
                 std::thread::spawn(move || client.run())
             })
             .collect();
-        Self { shared: Arc::clone(shared), threads }
+        Self {
+            shared: Arc::clone(shared),
+            threads,
+        }
     }
 
     /// Lets the calls under way be answered; returns how many were.
@@ -141,11 +144,15 @@ impl Client {
     fn add(&mut self, job: usize) -> Result<(), String> {
         let (name, wanted) = self.jobs[job].clone();
         let template = wanted.first().copied().unwrap_or(0);
-        let next = (0..).find(|instance| !wanted.contains(instance)).unwrap_or(0);
+        let next = (0..)
+            .find(|instance| !wanted.contains(instance))
+            .unwrap_or(0);
         let request = json!({ "key": key(&name), "template_instance": template, "count": 1 });
         let answer = self.call("AddInstances", request)?;
         if answer["instances"] != json!([{ "first": next, "last": next }]) {
-            return Err(format!("{name} had {wanted:?}, and the gap was filled with {answer}"));
+            return Err(format!(
+                "{name} had {wanted:?}, and the gap was filled with {answer}"
+            ));
         }
         self.jobs[job].1.insert(next);
         self.enter(job, &answer);
@@ -155,9 +162,15 @@ impl Client {
     fn restart(&mut self, job: usize) -> Result<(), String> {
         let (name, wanted) = self.jobs[job].clone();
         let wanted: Vec<u64> = wanted.into_iter().collect();
-        let instance = *self.random.choose(&wanted).ok_or("a job without instances")?;
+        let instance = *self
+            .random
+            .choose(&wanted)
+            .ok_or("a job without instances")?;
         let range = json!([{ "first": instance, "last": instance }]);
-        let answer = self.call("RestartTasks", json!({ "key": key(&name), "instances": range }))?;
+        let answer = self.call(
+            "RestartTasks",
+            json!({ "key": key(&name), "instances": range }),
+        )?;
         self.enter(job, &answer);
         Ok(())
     }
@@ -165,11 +178,19 @@ impl Client {
     fn kill_one(&mut self, job: usize) -> Result<(), String> {
         let (name, wanted) = self.jobs[job].clone();
         let wanted: Vec<u64> = wanted.into_iter().collect();
-        let instance = *self.random.choose(&wanted).ok_or("a job without instances")?;
+        let instance = *self
+            .random
+            .choose(&wanted)
+            .ok_or("a job without instances")?;
         let range = json!([{ "first": instance, "last": instance }]);
-        let answer = self.call("KillTasks", json!({ "key": key(&name), "instances": range }))?;
+        let answer = self.call(
+            "KillTasks",
+            json!({ "key": key(&name), "instances": range }),
+        )?;
         if answer["instances"] != range {
-            return Err(format!("{name}/{instance} is wanted; its kill said {answer}"));
+            return Err(format!(
+                "{name}/{instance} is wanted; its kill said {answer}"
+            ));
         }
         self.jobs[job].1.remove(&instance);
         self.enter(job, &answer);
@@ -192,7 +213,9 @@ impl Client {
         let (name, wanted) = self.jobs[job].clone();
         ledger.wanted.insert(name, wanted);
         let doomed = answer["task_ids"].as_array().into_iter().flatten();
-        ledger.doomed.extend(doomed.filter_map(|id| id.as_str().map(str::to_owned)));
+        ledger
+            .doomed
+            .extend(doomed.filter_map(|id| id.as_str().map(str::to_owned)));
     }
 
     /// Asks until there is an answer; sometimes once more, to be told the same.
@@ -225,7 +248,9 @@ impl Client {
                 _ => return Err(format!("{method} {body} was refused: {status} {text}")),
             }
             if watch.elapsed() > PATIENCE || self.shared.problems.lock().unwrap().len() > 1 {
-                return Err(format!("{method} {body} was never answered; last: {status} {text}"));
+                return Err(format!(
+                    "{method} {body} was never answered; last: {status} {text}"
+                ));
             }
             std::thread::sleep(RETRY);
         }

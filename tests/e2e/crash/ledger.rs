@@ -7,8 +7,16 @@ use serde_json::{Value, json};
 
 /// Every state that a task can change from.
 const UNENDED: [&str; 10] = [
-    "INIT", "THROTTLED", "PENDING", "ASSIGNED", "STARTING", "RUNNING", "PREEMPTING", "RESTARTING",
-    "KILLING", "PARTITIONED",
+    "INIT",
+    "THROTTLED",
+    "PENDING",
+    "ASSIGNED",
+    "STARTING",
+    "RUNNING",
+    "PREEMPTING",
+    "RESTARTING",
+    "KILLING",
+    "PARTITIONED",
 ];
 
 /// The jobs that clients made, as they should be.
@@ -29,7 +37,10 @@ pub(super) struct Compared {
 impl Ledger {
     /// Returns the jobs that have instances.
     pub(super) fn live_jobs(&self) -> Vec<String> {
-        let live = self.wanted.iter().filter(|(_, instances)| !instances.is_empty());
+        let live = self
+            .wanted
+            .iter()
+            .filter(|(_, instances)| !instances.is_empty());
         live.map(|(name, _)| name.clone()).collect()
     }
 
@@ -40,8 +51,7 @@ impl Ledger {
 
     /// Compares with what the scheduler says.
     pub(super) fn compare(&self, scheduler: &Scheduler) -> Result<Compared, String> {
-        let request =
-            json!({ "states": UNENDED, "page_size": 10_000, "without_configs": true });
+        let request = json!({ "states": UNENDED, "page_size": 10_000, "without_configs": true });
         let tasks = scheduler.tasks(&request);
         let mut active: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
         let mut running = Vec::new();
@@ -52,7 +62,9 @@ impl Ledger {
                 running.push(task_id.to_owned());
             }
             if self.doomed.contains(task_id) && state != "KILLING" && state != "RESTARTING" {
-                return Err(format!("{task_id} was killed or restarted and is {state}: {task}"));
+                return Err(format!(
+                    "{task_id} was killed or restarted and is {state}: {task}"
+                ));
             }
             let instance = task["instance"].as_u64().ok_or("no instance")?;
             // A task that is being killed is nobody's instance any more.
@@ -87,8 +99,12 @@ impl Ledger {
                 return Err(format!("{name} was acknowledged and is not listed"));
             }
         }
-        let unknown = listed.iter().find(|name| **name != "steady" && !self.wanted.contains_key(**name));
-        unknown.map_or(Ok(()), |name| Err(format!("{name} is listed and nobody made it")))
+        let unknown = listed
+            .iter()
+            .find(|name| **name != "steady" && !self.wanted.contains_key(**name));
+        unknown.map_or(Ok(()), |name| {
+            Err(format!("{name} is listed and nobody made it"))
+        })
     }
 }
 
