@@ -66,6 +66,24 @@ pub(crate) fn function_names() -> Vec<&'static str> {
         .collect()
 }
 
+/// Whether a function of a job file with so many parameters would be called instead of one of ours.
+pub(crate) fn hides(name: &str, parameters: usize) -> bool {
+    if OBJECTS
+        .iter()
+        .flat_map(|schema| names(schema))
+        .any(|known| known == name)
+    {
+        return parameters == 1;
+    }
+    match name {
+        "order" | "combine_tasks" | "concat_tasks" => parameters > 0,
+        "simple_task" => parameters == 2,
+        "disable_lifecycle" => parameters == 0,
+        "param" => (1..=3).contains(&parameters),
+        _ => false,
+    }
+}
+
 fn names(schema: &'static ObjectSchema) -> impl Iterator<Item = &'static str> {
     std::iter::once(schema.name).chain(schema.aliases.iter().copied())
 }

@@ -63,6 +63,7 @@ pub(crate) fn bounded(options: &Options, recorder: &Arc<Recorder>) -> Engine {
     bounded_replace(&mut engine);
     watch(&mut engine, options, recorder);
     weigh(&mut engine, limits);
+    keep_units(&mut engine);
     let kept = Arc::clone(recorder);
     engine.on_print(move |text| kept.print(text));
     let kept = Arc::clone(recorder);
@@ -114,6 +115,15 @@ fn watch(engine: &mut Engine, options: &Options, recorder: &Arc<Recorder>) {
                 .is_some_and(|out_of_time| out_of_time());
         late.then(|| stop::TIME.into())
     });
+}
+
+/// Lets no variable take the place of a unit: sizes would be wrong by a factor of thousands.
+fn keep_units(engine: &mut Engine) {
+    #[expect(
+        deprecated,
+        reason = "rhai marks what may change so; the version is pinned by the lock"
+    )]
+    engine.on_def_var(|_, info, _| Ok(!UNITS.iter().any(|(unit, _)| *unit == info.name())));
 }
 
 /// Looks at what the script's variables hold.

@@ -7,10 +7,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rhai::Engine;
+use rhai::{AST, Engine};
 
 use crate::{
     constructors,
+    definitions::hides,
     diagnostics::{Diagnostic, Diagnostics, Severity},
     engine,
     evaluation::Evaluation,
@@ -60,7 +61,9 @@ pub fn evaluate(
     options: &Options,
 ) -> Result<Evaluation, Diagnostics> {
     let recorder = Arc::new(Recorder::new(options.limits.clone(), options.binds.clone()));
-    let complete = guarded(&recorder, || run(source, loader, options, &recorder));
+    let complete = guarded(&recorder, || {
+        run(source.without_mark(), loader, options, &recorder)
+    });
     if complete {
         check_binds(&recorder);
     }
@@ -117,6 +120,7 @@ fn run_root(engine: &Engine, source: &Source, recorder: &Recorder) -> bool {
         }
     };
     ast.set_source(source.name.clone());
+    warn_of_hidden_functions(&ast, &source.name, recorder);
     match engine.run_ast_with_scope(&mut scope, &ast) {
         Ok(()) => true,
         Err(error) => {
@@ -125,6 +129,22 @@ fn run_root(engine: &Engine, source: &Source, recorder: &Recorder) -> bool {
             }
             false
         }
+    }
+}
+
+/// Warns of functions of a file that are called in the place of those of the job language.
+pub(crate) fn warn_of_hidden_functions(ast: &AST, file: &str, recorder: &Recorder) {
+    for function in ast.iter_functions() {
+        let name = function.name;
+        if !hides(name, function.params.len()) {
+            continue;
+        }
+        let message = format!("`fn {name}` hides the function `{name}` of the job language");
+        let mut warning = Diagnostic::warning(message).with_hint("give it another name");
+        warning.location = recorder
+            .source(file)
+            .and_then(|source| source.function(name));
+        recorder.add(warning);
     }
 }
 

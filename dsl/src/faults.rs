@@ -47,6 +47,10 @@ fn last_position(recorder: &Recorder, file: &str) -> Position {
     reason = "few of rhai's errors need other words"
 )]
 fn syntax_text(error: &ParseErrorType) -> (String, Option<String>) {
+    if let ParseErrorType::ForbiddenVariable(unit) = error {
+        let hint = "choose another name".to_owned();
+        return (format!("`{unit}` is a unit of sizes"), Some(hint));
+    }
     let text = error.to_string();
     let hint = match error {
         ParseErrorType::VariableUndefined(name) => Some(undefined_hint(name)),
@@ -158,6 +162,10 @@ fn runtime_text(mut error: EvalAltResult) -> Option<(String, Option<String>)> {
             None,
         ),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(signature),
+        EvalAltResult::ErrorDotExpr(text, _) if text.contains("for type 'object'") => (
+            "the fields of what a constructor made cannot be set".to_owned(),
+            hint("make a copy with changes: `object + #{ field: value }`"),
+        ),
         EvalAltResult::ErrorRuntime(value, _) => (value.to_string(), None),
         EvalAltResult::Exit(..) => ("`exit` is not available in job files".to_owned(), None),
         _ => {
@@ -188,5 +196,24 @@ fn unknown_function(signature: &str) -> (String, Option<String>) {
     } else {
         nearest(plain, functions.iter().copied()).map(|known| format!("did you mean `{known}`?"))
     };
-    (format!("no function `{signature}`"), hint)
+    (format!("no function `{}`", plain_types(signature)), hint)
+}
+
+/// Writes the interpreter's names of types as people know them.
+fn plain_types(signature: &str) -> String {
+    let Some((name, types)) = signature.split_once(" (") else {
+        return signature.to_owned();
+    };
+    let types = types.trim_end_matches(')').split(", ");
+    let types: Vec<&str> = types
+        .map(|name| match name {
+            "&str | ImmutableString | String" => "string",
+            "i64" => "integer",
+            "f64" => "number",
+            "Fn" => "function",
+            "(" => "()",
+            other => other,
+        })
+        .collect();
+    format!("{name} ({})", types.join(", "))
 }

@@ -93,6 +93,21 @@ impl SourceText {
         }
     }
 
+    /// Returns the place of the name in `fn name`.
+    pub(crate) fn function(&self, name: &str) -> Option<Location> {
+        let mut lexer = lexer::Lexer::new(&self.text, 0);
+        while let Some(token) = lexer.next() {
+            if self.text.get(token.range) != Some("fn") {
+                continue;
+            }
+            let word = lexer.peek()?;
+            if self.text.get(word.range.clone()) == Some(name) {
+                return Some(self.location(word.range));
+            }
+        }
+        None
+    }
+
     /// Returns the number of the last line that holds anything.
     pub(crate) fn last_line(&self) -> usize {
         self.text.trim_end().matches('\n').count() + 1
@@ -131,20 +146,39 @@ impl SourceText {
             .text
             .get(range.start..end)
             .map_or(1, |text| text.trim_end().chars().count());
-        let skipped = if line.chars().count() > WINDOW {
-            before.saturating_sub(WINDOW / 4)
-        } else {
-            0
-        };
+        let (source_line, caret) = window(line, before);
         Location {
             file: self.name.to_string(),
             line: line_idx + 1,
             column: before + 1,
             length: length.max(1),
-            source_line: line.chars().skip(skipped).take(WINDOW).collect(),
-            caret: before - skipped,
+            source_line,
+            caret,
         }
     }
+}
+
+/// Returns what is shown of a line, and how many characters of that stand before `before`.
+fn window(line: &str, before: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= WINDOW {
+        return (line.to_owned(), before);
+    }
+    const CUT: char = '…';
+    let skipped = before.saturating_sub(WINDOW / 4);
+    let mut shown: Vec<char> = line.chars().skip(skipped).take(WINDOW).collect();
+    // Marks take the place of characters, so that the columns stay.
+    if skipped > 0
+        && let Some(first) = shown.first_mut()
+    {
+        *first = CUT;
+    }
+    if skipped + WINDOW < length
+        && let Some(last) = shown.last_mut()
+    {
+        *last = CUT;
+    }
+    (shown.into_iter().collect(), before - skipped)
 }
 
 #[cfg(test)]
@@ -197,6 +231,19 @@ mod tests {
     #[test]
     fn operators_are_calls_too() {
         assert_eq!(found("x + #{ a: 3 }", 1, 3, &[key("a")]), "1:8 a: 3");
+    }
+
+    #[test]
+    fn long_lines_are_cut_with_marks() {
+        let text = format!(
+            "let s = \"{}\"; f(#{{ a: 1 }}); {}",
+            "é".repeat(300),
+            "x".repeat(300)
+        );
+        assert_eq!(found(&text, 1, 313, &[key("a")]), "1:318 a: 1");
+        let place = SourceText::new("f".into(), text).field(1, 313, &[key("a")]);
+        assert_eq!(place.source_line.chars().count(), WINDOW);
+        assert!(place.source_line.starts_with('…') && place.source_line.ends_with('…'));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rhai::{
 
 use crate::{
     engine::{scope, stop},
-    evaluate::check_text,
+    evaluate::{check_text, warn_of_hidden_functions},
     faults,
     locate::SourceText,
     recorder::{Recorder, Report},
@@ -94,7 +94,8 @@ impl Resolver {
         if path.is_empty() || path.contains('\0') {
             return Err(fail(format!("{path:?} is no path to import")));
         }
-        self.loader.load(from, path).map_err(|error| {
+        let loaded = self.loader.load(from, path);
+        loaded.map(Source::without_mark).map_err(|error| {
             let report = fail(format!("failed to import \"{path}\": {error}"));
             match error {
                 LoadError::NotFound(_) => Box::new(
@@ -167,6 +168,7 @@ impl Resolver {
             }
         };
         ast.set_source(source.name.clone());
+        warn_of_hidden_functions(&ast, &name, &self.recorder);
         self.recorder.state().importing.push(name.clone());
         let result = Module::eval_ast_as_new_raw(engine, &mut Scope::new(), global, &ast);
         self.recorder.state().importing.pop();

@@ -21,6 +21,14 @@ impl Source {
             text: text.into(),
         }
     }
+
+    /// Drops the byte order mark that some editors put first: it is no part of the text.
+    pub(crate) fn without_mark(mut self) -> Self {
+        if self.text.starts_with('\u{feff}') {
+            self.text.remove(0);
+        }
+        self
+    }
 }
 
 /// Why an imported file cannot be had.

@@ -76,6 +76,10 @@ fn start() -> Result<ExecutorEnd, StartError> {
     let end = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Taken and not minded, which lasts after this is dropped: the kernel sends it to an
+        // executor that happens to be stopped when its scheduler ends. Ignored, it would be
+        // ignored by the tasks, too.
+        drop(signal(SignalKind::hangup())?);
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -7,7 +7,7 @@
 //! - [`supervisor`]: takes tasks, reports on them, knows when to go.
 //! - [`assignment`], [`references`], [`identity`]: what a task is and whether it can run.
 //! - `task_driver`: runs one task by the word of its [`task_plan`] and [`plan`]s, which are pure.
-//! - `task_processes`, `child`, [`process_table`]: processes, and what they leave behind.
+//! - `task_processes`, `child`, [`process_table`], `task_mark`: processes, and what they leave behind.
 //! - [`sandbox`], [`environment`], [`users`], [`shim`]: what surrounds a process.
 
 pub mod assignment;
@@ -30,6 +30,7 @@ pub mod shim;
 mod status;
 pub mod supervisor;
 mod task_driver;
+mod task_mark;
 pub mod task_plan;
 mod task_processes;
 pub mod users;

@@ -1,16 +1,17 @@
 //! Knows which children of this process are whose: those that it started, and strays.
 //!
 //! The executor is a subreaper: a descendant whose parents have died becomes its child. Such a
-//! stray belongs to the task that its environment names. One table serves the whole process, as
-//! children belong to the process.
+//! stray belongs to the task that its environment names, or else to the one whose mark it bears; see
+//! [`crate::task_mark`]. One table serves the whole process, as children belong to the process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use crate::proc_fs::{self, Stat};
+use crate::task_mark::{self, Mark};
 
 /// The children of this process.
 #[derive(Debug, Default)]
@@ -18,11 +19,16 @@ pub struct ProcessTable {
     inner: Mutex<Inner>,
 }
 
+// Each with its mark.
+type LiveTasks = HashMap<String, Mark>;
+
 #[derive(Debug, Default)]
 struct Inner {
     // Each with its task.
     started: HashMap<Pid, Arc<str>>,
-    live_tasks: HashSet<String>,
+    live_tasks: LiveTasks,
+    marks: HashMap<Mark, String>,
+    next_mark: Mark,
 }
 
 /// A descendant of a task that the executor did not start itself.
@@ -44,11 +50,15 @@ impl ProcessTable {
     }
 
     pub(crate) fn task_began(&self, task_id: &str) {
-        self.lock().live_tasks.insert(task_id.to_owned());
+        let mut inner = self.lock();
+        let mark = inner.next_mark;
+        inner.next_mark = mark.next();
+        inner.live_tasks.insert(task_id.to_owned(), mark);
+        inner.marks.insert(mark, task_id.to_owned());
     }
 
     pub(crate) fn task_ended(&self, task_id: &str) {
-        self.lock().live_tasks.remove(task_id);
+        self.lock().remove_task(task_id);
     }
 
     /// Starts a child of a task; `start` returns it with its pid.
@@ -59,6 +69,9 @@ impl ProcessTable {
     ) -> io::Result<T> {
         // Locked throughout, so that nobody takes the new child for a stray.
         let mut inner = self.lock();
+        if let Some(mark) = inner.live_tasks.get(&**task_id) {
+            task_mark::pass_on(*mark);
+        }
         let (pid, child) = start()?;
         inner.started.insert(pid, Arc::clone(task_id));
         Ok(child)
@@ -79,9 +92,9 @@ impl ProcessTable {
             Some(owner) if owner == task_id => Verdict::Keep,
             // What it leaves behind when it is gone may be ours.
             None if is_exiting => Verdict::Keep,
-            Some(owner) if live.contains(owner) => Verdict::Ignore,
+            Some(owner) if live.contains_key(owner) => Verdict::Ignore,
             Some(_) => Verdict::Kill,
-            None if live.len() <= 1 && live.contains(task_id) => Verdict::Keep,
+            None if live.len() <= 1 && live.contains_key(task_id) => Verdict::Keep,
             None => Verdict::Ignore,
         })
     }
@@ -91,7 +104,7 @@ impl ProcessTable {
     /// Returns how many are still there.
     pub(crate) fn kill_unowned(&self) -> usize {
         let unowned = self.scan(|owner, _, live| match owner {
-            Some(owner) if live.contains(owner) => Verdict::Ignore,
+            Some(owner) if live.contains_key(owner) => Verdict::Ignore,
             None if !live.is_empty() => Verdict::Ignore,
             Some(_) | None => Verdict::Keep,
         });
@@ -104,14 +117,14 @@ impl ProcessTable {
     /// Kills what a task has started, which nobody else will reap.
     pub(crate) fn abandon(&self, task_id: &str) {
         let mut inner = self.lock();
-        inner.live_tasks.remove(task_id);
+        inner.remove_task(task_id);
         // From now on its processes count as strays.
         for (leader, _) in inner.started.extract_if(|_, owner| **owner == *task_id) {
             kill_group(leader, Signal::KILL);
         }
     }
 
-    fn scan(&self, judge: impl Fn(Option<&str>, bool, &HashSet<String>) -> Verdict) -> Vec<Stray> {
+    fn scan(&self, judge: impl Fn(Option<&str>, bool, &LiveTasks) -> Verdict) -> Vec<Stray> {
         let inner = self.lock();
         let children = proc_fs::children().unwrap_or_else(|error| {
             tracing::warn!(%error, "failed to list children");
@@ -135,11 +148,8 @@ impl ProcessTable {
                 reap_stray(pid);
                 continue;
             }
-            match judge(
-                proc_fs::task_of(pid).as_deref(),
-                is_exiting,
-                &inner.live_tasks,
-            ) {
+            let owner = proc_fs::task_of(pid).or_else(|| inner.marked_owner(pid));
+            match judge(owner.as_deref(), is_exiting, &inner.live_tasks) {
                 Verdict::Keep => strays.push(Stray { pid, group }),
                 Verdict::Kill => kill(pid, Signal::KILL),
                 Verdict::Ignore => {}
@@ -150,6 +160,20 @@ impl ProcessTable {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn remove_task(&mut self, task_id: &str) {
+        if let Some(mark) = self.live_tasks.remove(task_id) {
+            self.marks.remove(&mark);
+        }
+    }
+
+    // Of a mark that is no longer known, the task is over, whichever it was.
+    fn marked_owner(&self, pid: Pid) -> Option<String> {
+        let mark = task_mark::of(pid)?;
+        Some(self.marks.get(&mark).cloned().unwrap_or_default())
     }
 }
 

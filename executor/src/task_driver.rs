@@ -58,7 +58,8 @@ pub(crate) async fn run_task(
         Err(message) => Outcome::Failed(message),
     };
     shared.table.task_ended(&task_id);
-    tracing::info!(task_id, ?outcome, "task ended");
+    // Not for every log: an executor lives through any number of tasks.
+    tracing::debug!(task_id, ?outcome, "task ended");
     shared.report(Report::of_outcome(&task_id, outcome));
 }
 

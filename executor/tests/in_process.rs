@@ -341,6 +341,11 @@ async fn nothing_is_left_of_a_finished_task() {
             "(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep 600 & echo $! > pid); while :; do \
              sleep 1; done' &); until [ -s pid ]; do sleep 0.01; done",
         ),
+        (
+            "nameless",
+            "file=$PWD/pid; (cd /; exec env -i setsid /bin/bash -c \
+             'echo $$ > $0; exec sleep 600 <&- >&- 2>&-' $file &); until [ -s pid ]; do sleep 0.01; done",
+        ),
     ];
     let mut agent = Agent::start();
     // Another task, so that the strays cannot be told by being alone.

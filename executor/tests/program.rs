@@ -413,3 +413,22 @@ async fn without_the_agents_variables_it_says_what_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("MESOS_AGENT_ENDPOINT"));
 }
+
+#[tokio::test]
+async fn a_hangup_ends_neither_the_executor_nor_its_tasks_protection() {
+    let root = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start(&Executor::endpoint_file(&root), 0).await;
+    let executor = Executor::start(root, &[]);
+    agent.subscription().await;
+    let pid = rustix::process::Pid::from_raw(executor.child.id().unwrap().try_into().unwrap());
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::HUP).unwrap();
+    let task = executor.task("t", "kill -HUP $$; sleep 600");
+    agent.launch(task.info());
+    let mut states = Vec::new();
+    while states.last() != Some(&TaskState::TaskFailed) {
+        let update = agent.update().await;
+        agent.acknowledge(&update);
+        states.push(update.status.state());
+    }
+    assert!(is_alive(executor.child.id().unwrap()));
+}

@@ -54,7 +54,8 @@ impl SimulatedCluster {
     }
 
     fn launch(&self, agent_id: &Arc<str>, launches: Vec<Launch>) {
-        self.launched.fetch_add(launches.len() as u64, Ordering::Relaxed);
+        self.launched
+            .fetch_add(launches.len() as u64, Ordering::Relaxed);
         for launch in launches {
             self.send(ClusterEvent::Status(StatusUpdate {
                 task_id: launch.task_id,
@@ -75,7 +76,9 @@ impl Cluster for SimulatedCluster {
     fn perform(&self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Accept { agent_id, launches, .. } => self.launch(&agent_id, launches),
+                Effect::Accept {
+                    agent_id, launches, ..
+                } => self.launch(&agent_id, launches),
                 Effect::Acknowledge { .. } => {
                     self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 }
@@ -121,7 +124,12 @@ fn create(job: u64, instances: u32) -> Call {
     let task = v1::TaskConfig {
         name: "main".into(),
         processes: vec![process],
-        resources: Some(v1::Resources { cpu: 0.1, ram_bytes: bytes, disk_bytes: bytes, gpu: 0 }),
+        resources: Some(v1::Resources {
+            cpu: 0.1,
+            ram_bytes: bytes,
+            disk_bytes: bytes,
+            gpu: 0,
+        }),
         service: true,
         max_task_failures: 1,
         ..v1::TaskConfig::default()
@@ -154,7 +162,9 @@ fn start(data_dir: &Path, cluster: &Arc<SimulatedCluster>) -> (EngineThreads, Du
     let prepared = Prepared::new();
     *cluster.sink.lock().unwrap() = Some(prepared.event_sink());
     let as_cluster = Arc::clone(cluster) as Arc<dyn Cluster>;
-    let threads = prepared.start(core, first, Box::new(store), as_cluster, clock).unwrap();
+    let threads = prepared
+        .start(core, first, Box::new(store), as_cluster, clock)
+        .unwrap();
     (threads, begun.elapsed(), loaded.records)
 }
 
@@ -175,11 +185,15 @@ fn wait_for(what: &AtomicU64, count: u64) {
 }
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<u64>().ok());
+    let mut numbers = std::env::args()
+        .skip(1)
+        .filter_map(|arg| arg.parse::<u64>().ok());
     let agents = numbers.next().unwrap_or(10_000);
     let tasks = numbers.next().unwrap_or(1_000_000);
     let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let cluster = Arc::new(SimulatedCluster::new());
     let before = resident_bytes();
     let (threads, _, _) = start(dir.path(), &cluster);
@@ -189,10 +203,18 @@ fn main() {
     let begun = Instant::now();
     for job in 0..tasks.div_ceil(u64::from(INSTANCES_PER_JOB)) {
         let left = tasks - job * u64::from(INSTANCES_PER_JOB);
-        let instances = u32::try_from(left).unwrap_or(u32::MAX).min(INSTANCES_PER_JOB);
-        runtime.block_on(engine.call(create(job, instances))).unwrap().unwrap();
+        let instances = u32::try_from(left)
+            .unwrap_or(u32::MAX)
+            .min(INSTANCES_PER_JOB);
+        runtime
+            .block_on(engine.call(create(job, instances)))
+            .unwrap()
+            .unwrap();
     }
-    println!("create {tasks} tasks, durable: {:.2} s", begun.elapsed().as_secs_f64());
+    println!(
+        "create {tasks} tasks, durable: {:.2} s",
+        begun.elapsed().as_secs_f64()
+    );
     let created = begun.elapsed();
     let placing = Instant::now();
     cluster.send(ClusterEvent::Offers(offers(agents, tasks)));
@@ -208,10 +230,16 @@ fn main() {
         begun.elapsed().as_secs_f64(),
         created.as_secs_f64()
     );
-    println!("resident bytes per task, store's cache included: {}", (resident_bytes() - before) / tasks);
+    println!(
+        "resident bytes per task, store's cache included: {}",
+        (resident_bytes() - before) / tasks
+    );
     threads.stop();
 
     let (threads, took, records) = start(dir.path(), &cluster);
-    println!("restart with {records} records until it schedules: {:.2} s", took.as_secs_f64());
+    println!(
+        "restart with {records} records until it schedules: {:.2} s",
+        took.as_secs_f64()
+    );
     threads.stop();
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod json;
+mod large;
 mod pages;
 mod read;
 mod status;
@@ -71,6 +72,10 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .routes()
         .into_axum_router()
         .layer(axum::middleware::from_fn(json::transcode))
+        .layer(axum::middleware::from_fn_with_state(
+            large::turns(),
+            large::take_turns,
+        ))
         .route("/", get(pages::index))
         .route("/health", get(pages::health))
         .route("/leaderhealth", get(pages::health))

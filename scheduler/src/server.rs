@@ -1,6 +1,7 @@
 //! The daemon: brings up store, core, engine, cluster and API, in that order, and takes them
 //! down in reverse.
 
+mod connections;
 mod snapshots;
 
 use std::io;
@@ -89,6 +90,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
+        let share = connections::share_of_callers();
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen {
             address: config.listen,
@@ -127,7 +129,8 @@ impl Server {
             stopping: stopping.clone(),
         });
         let until = stopping.clone();
-        let serve = axum::serve(listener, api::router(context))
+        let connections = connections::Connections::new(listener, share);
+        let serve = axum::serve(connections, api::router(context))
             .with_graceful_shutdown(async move { until.cancelled().await });
         let api = tokio::spawn(async move { serve.await });
         let fatal = threads.engine().fatal();

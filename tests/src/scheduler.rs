@@ -1,10 +1,12 @@
 //! A scheduler in a process of its own, on a data directory and a port of its own.
 
 use std::fs::{self, File, Permissions};
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -18,6 +20,9 @@ pub const ROLE: &str = "www-data";
 
 /// States of a task that will not change any more.
 const ENDED: [&str; 4] = ["FINISHED", "FAILED", "KILLED", "LOST"];
+
+/// A command that runs for so long hangs.
+const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(120);
 
 /// A scheduler under test. Dropping it ends it and every task.
 pub struct Scheduler {
@@ -70,16 +75,6 @@ impl Ran {
     pub fn expect_error(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
         self
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
     }
 }
 
@@ -400,12 +395,48 @@ pub fn client(args: &[&str]) -> Command {
 /// Runs a command to its end.
 ///
 /// # Panics
-/// If it cannot be started.
+/// If it cannot be started, or does not end.
 pub fn run(mut command: Command) -> Ran {
-    command
-        .output()
-        .map(Ran::from)
-        .unwrap_or_else(|error| fail(&error.to_string()))
+    // Files, and not pipes: what the command leaves behind may hold a pipe open.
+    let file = || tempfile::tempfile().unwrap_or_else(|error| fail(&error.to_string()));
+    let (mut stdout, mut stderr) = (file(), file());
+    let shared = |file: &File| {
+        file.try_clone()
+            .unwrap_or_else(|error| fail(&error.to_string()))
+    };
+    command.stdout(shared(&stdout)).stderr(shared(&stderr));
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| fail(&error.to_string()));
+    let watch = wait::Stopwatch::start();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if watch.elapsed() < PATIENCE_WITH_COMMANDS => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            _ => {
+                let _gone = child.kill();
+                let _status = child.wait();
+                fail(&format!(
+                    "{command:?} does not end: {}",
+                    text_of(&mut stderr)
+                ));
+            }
+        }
+    };
+    Ran {
+        code: status.code().unwrap_or(-1),
+        stdout: text_of(&mut stdout),
+        stderr: text_of(&mut stderr),
+    }
+}
+
+fn text_of(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+    read.map(|_| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }
 
 /// The binary under test: `$AURORA_RS_BIN`, or the one of this build.

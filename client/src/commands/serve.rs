@@ -7,6 +7,7 @@ use crate::{
     exit_status::ExitStatus,
 };
 
+mod descendants;
 mod dev;
 mod dev_jobs;
 mod logging;

@@ -1,6 +1,7 @@
 //! Options of the server, as far as they are read before anything starts.
 
 use std::{
+    io::BufRead,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -137,6 +138,94 @@ fn interrupt_ends_dev_and_everything_it_started() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&dev), Signal::INT).unwrap();
     assert_eq!(dev.wait().unwrap().code(), Some(0));
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
+fn second_interrupt_leaves_no_process_and_no_directory() {
+    let place = Place::new();
+    let mark = place.path("pids").display().to_string();
+    // Deaf to SIGTERM, and one of them in a session of its own.
+    place.write(
+        "jobs.rhai",
+        job(
+            "deaf",
+            &format!(
+                "trap '' TERM; setsid sleep 1000 & echo $$ $! > {mark}; while true; do sleep 1; done"
+            ),
+        ),
+    );
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(place.path(""), open).unwrap();
+    std::fs::create_dir(place.path("tmp")).unwrap();
+    let mut command = place.command(&["dev", "jobs.rhai", "--listen", "127.0.0.1:0"]);
+    let mut dev = command
+        .env("TMPDIR", place.path("tmp"))
+        .env("PATH", "/usr/bin:/bin")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pids: Vec<i32> = wait_for(|| {
+        let text = std::fs::read_to_string(&mark).ok()?;
+        let pids = text.split_whitespace().map(|pid| pid.parse().ok());
+        pids.collect::<Option<Vec<i32>>>()
+            .filter(|pids| pids.len() == 2)
+    });
+    let interrupt =
+        || rustix::process::kill_process(rustix::process::Pid::from_child(&dev), Signal::INT);
+    interrupt().unwrap();
+    // Two signals that come at once are one.
+    let mut said = std::io::BufReader::new(dev.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("Ctrl-C to force")));
+    interrupt().unwrap();
+    assert_eq!(dev.wait().unwrap().code(), Some(130));
+    let alive = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    // Who was killed needs a moment to be gone.
+    wait_for(|| (!pids.iter().any(alive)).then_some(()));
+    assert_eq!(std::fs::read_dir(place.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn dev_tells_what_is_wrong_with_every_file() {
+    let place = Place::new();
+    place.write("a.rhai", "job(#{});");
+    place.write("b.rhai", "service(#{});");
+    place
+        .run(&["dev", "a.rhai", "b.rhai"])
+        .exits(3)
+        .says("a.rhai:1:1")
+        .says("b.rhai:1:1")
+        .says("error: `a.rhai` is no valid job file")
+        .says("error: `b.rhai` is no valid job file");
+    place.write("c.rhai", job("one", "true"));
+    place.write("d.rhai", job("one", "false"));
+    place.run(&["dev", "c.rhai", "d.rhai"]).exits(3).says(
+        "d.rhai:1:1: the job local/www-data/devel/one is declared twice, first at c.rhai:1:1",
+    );
+}
+
+#[test]
+fn quotas_that_nobody_enforces_are_told() {
+    let place = Place::new();
+    let quota =
+        "quota(#{ cluster: \"local\", role: \"etl\", cpu: 1.0, ram: 1 * GB, disk: 1 * GB });";
+    place.write("q.rhai", quota.to_owned() + &job("one", "true"));
+    let told = "the quota of local/etl is not enforced by this release";
+    place
+        .run(&["config", "check", "q.rhai"])
+        .exits(0)
+        .says(told);
+    let dev = [
+        "dev",
+        "q.rhai",
+        "--exit-when-done",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    place.run(&dev).exits(0).says(told);
 }
 
 /// Asks until there is an answer.

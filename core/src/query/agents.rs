@@ -32,7 +32,7 @@ impl Scheduler {
                     available: Some(available.to_proto()),
                     used: Some(agent.used.to_proto()),
                     tasks: u32::try_from(agent.tasks.len()).unwrap_or(u32::MAX),
-                    reachable: self.connected,
+                    reachable: self.connected && !agent.gone,
                 }
             })
             .collect();

@@ -103,7 +103,9 @@ fn job(recorder: &Recorder, flavour: Flavour, map: &Map, at: &At) -> Option<Decl
         complete = false;
     }
     let job = extractor.object(Kind::Job, flavour.name(), &map, at);
-    let unique = claim_job(recorder, &job, at);
+    // A name that was given and is wrong is not the task's name instead.
+    let named = map.get("name").is_some_and(|name| !name.is_unit());
+    let unique = (named && !job.has("name")) || claim_job(recorder, &job, at);
     if job.poisoned {
         // Rules of the whole job would only repeat what is known to be wrong.
         recorder.mark_poisoned();

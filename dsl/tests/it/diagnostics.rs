@@ -173,7 +173,7 @@ fn errors_in_libraries_show_both_files() {
     for expected in [
         "lib.rhai:2:16: error: `process.name`",
         "lib.rhai:2:25: error: `process.cmdline` must not be empty",
-        "lib.rhai:4:18: error: no function `* (array, i64)`",
+        "lib.rhai:4:18: error: no function `* (array, integer)`",
         "note: job.rhai:3:6: in this call of `broken`",
     ] {
         assert!(found.contains(expected), "{expected} in {found}");
@@ -437,4 +437,68 @@ fn parameters_are_checked() {
     );
     assert!(bad("param(\"a b\", 1);").contains("no name for a parameter"));
     assert!(bad("param(\"a\", [1]);").contains("has a wrong type"));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    let text = format!("\u{feff}{}", job_with(""));
+    assert_eq!(good(&text).declarations.len(), 1);
+    let place = &faults("\u{feff}let a = b;")[0];
+    assert!(place.starts_with("1:9: "), "{place}");
+    let loader = MemoryLoader::new().with("lib.rhai", "\u{feff}fn f() { 1 }");
+    let text = format!("import \"lib\" as lib; lib::f(); {}", job_with(""));
+    assert!(run_with(&text, &[], loader).is_ok());
+}
+
+#[test]
+fn a_wrong_name_is_no_duplicate() {
+    let job = "job(#{ cluster: \"c\", role: \"r\", environment: \"prod\",\n\
+               task: simple_task(\"t\", \"true\"), name: ";
+    let found = faults(&format!("{job}\"a b\" }});\n{job}\"x/y\" }});"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|text| text.contains("must not contain")));
+}
+
+#[test]
+fn functions_that_hide_ours_are_told() {
+    let text = format!(
+        "fn order(a, b) {{ [] }}\nfn job(fields) {{ 1 }}\n{}",
+        job_with("")
+    );
+    let warnings = good(&text).warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    let text = warnings[1].to_string();
+    assert!(
+        text.starts_with("job.rhai:2:4: warning: `fn job` hides"),
+        "{text}"
+    );
+    // Another number of parameters is another function.
+    let other = format!("fn job(name, command) {{ 1 }}\n{}", job_with(""));
+    assert!(good(&other).warnings.is_empty());
+}
+
+#[test]
+fn units_stay_what_they_are() {
+    for text in ["const MB = 3;", "fn f() { let GB = 1; GB }"] {
+        let found = faults(text);
+        assert!(found[0].contains("is a unit of sizes"), "{found:?}");
+    }
+}
+
+#[test]
+fn types_are_named_as_people_know_them() {
+    assert_eq!(
+        faults("nonesuch(1, \"a\", 2.5, #{}, ());"),
+        ["1:1: no function `nonesuch (integer, string, number, map, ())`"]
+    );
+}
+
+#[test]
+fn fields_of_objects_are_not_set() {
+    let make = "let p = process(#{ name: \"a\", cmdline: \"true\" });\n";
+    for use_of in ["p.cmdline = \"false\";", "p.cmdline += \"x\";"] {
+        let text = bad(&format!("{make}{use_of}"));
+        assert!(text.contains("cannot be set"), "{text}");
+        assert!(text.contains("make a copy"), "{text}");
+    }
 }

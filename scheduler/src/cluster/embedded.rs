@@ -30,6 +30,7 @@ mod updates;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aurora_core::cluster::Effect;
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +46,12 @@ use state::Command;
 pub use config::{AgentSize, EmbeddedConfig, ExecutorCommand, RunAs, SandboxRetention, Timeouts};
 pub use error::EmbeddedError;
 pub use metrics::{EmbeddedMetrics, Gauge};
+
+// Beyond the time that executors have to end: they are killed then, and what they left, too. Only
+// a process that the kernel does not let go takes longer.
+const END_MARGIN: Duration = Duration::from_secs(10);
+// Sandboxes may be being deleted, which the next start goes on with.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What becomes of running tasks when the cluster is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,8 @@ pub struct EmbeddedCluster {
     agent_dirs: Vec<PathBuf>,
     metrics: Arc<EmbeddedMetrics>,
     tracker: TaskTracker,
+    end_within: Duration,
+    stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
 
@@ -89,6 +98,7 @@ impl EmbeddedCluster {
             commands: commands.clone(),
             stop: stop.clone(),
         };
+        let end_within = parts.config.timeouts.shutdown_grace + END_MARGIN;
         let stop_on_drop = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
         let agent_dirs = setup::start(parts, command_receiver, &tracker).await?;
@@ -98,6 +108,8 @@ impl EmbeddedCluster {
             agent_dirs,
             metrics,
             tracker,
+            end_within,
+            stop,
             _stop_on_drop: stop_on_drop,
         }))
     }
@@ -107,19 +119,27 @@ impl EmbeddedCluster {
         Arc::clone(&self.metrics)
     }
 
-    /// Stops the cluster; returns once nothing of it runs in this process.
+    /// Stops the cluster; returns once nothing of it runs in this process, or in vain after a time
+    /// that is enough for all but what cannot be ended.
     pub async fn shutdown(&self, running: RunningTasks) {
         if running == RunningTasks::End {
             let (done, all_ended) = oneshot::channel();
             if self.commands.send(Command::EndAll(done)).is_ok() {
-                // An error means that the owner has stopped already.
-                all_ended.await.unwrap_or_default();
+                match tokio::time::timeout(self.end_within, all_ended).await {
+                    // An error means that the owner has stopped already.
+                    Ok(ended) => ended.unwrap_or_default(),
+                    Err(_elapsed) => tracing::error!("executors do not end, and are left behind"),
+                }
             }
         }
         if self.commands.send(Command::Leave).is_err() {
             tracing::debug!("the cluster was stopped before");
         }
-        self.tracker.wait().await;
+        let left = tokio::time::timeout(LEAVE_WITHIN, self.tracker.wait());
+        if left.await.is_err() {
+            tracing::warn!("the embedded cluster does not end in time");
+            self.stop.cancel();
+        }
     }
 }
 
@@ -143,5 +163,34 @@ impl Cluster for EmbeddedCluster {
             .iter()
             .map(|dir| sandboxes_dir(dir).join(task_id));
         sandboxes.into_iter().find(|path| path.is_dir())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shutdown_gives_up_on_what_does_not_end() {
+        // Nobody obeys, as if an executor could not be ended.
+        let (commands, _kept) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        tracker.spawn(stop.clone().cancelled_owned());
+        tracker.close();
+        let cluster = EmbeddedCluster {
+            commands,
+            agent_dirs: Vec::new(),
+            metrics: Arc::default(),
+            tracker,
+            end_within: Duration::from_millis(10),
+            stop: stop.clone(),
+            _stop_on_drop: stop.clone().drop_guard(),
+        };
+        let shutdown = cluster.shutdown(RunningTasks::End);
+        tokio::time::timeout(LEAVE_WITHIN * 2, shutdown)
+            .await
+            .expect("an end in time");
+        assert!(stop.is_cancelled());
     }
 }

@@ -78,6 +78,12 @@ fn report_valid(file: &str, evaluated: &Evaluated, output: Output) -> CliResult 
             ));
         }
     }
+    for quota in &evaluated.quotas {
+        output.warning(&format!(
+            "{file}: the quota of {}/{} is not enforced by this release",
+            quota.cluster, quota.role
+        ));
+    }
     let mut parts = vec![count(evaluated.jobs.len(), "job")];
     if !evaluated.quotas.is_empty() {
         parts.push(count(evaluated.quotas.len(), "quota"));

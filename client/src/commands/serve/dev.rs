@@ -18,10 +18,10 @@ use crate::{
         server::{AtStop, RunningServer},
         stop_signal::StopSignal,
     },
-    error::{CliError, CliResult},
+    error::{CliError, CliResult, Label},
     evaluate::{self, BindArgs, DeclaredJob, JobFile},
     exit_status::ExitStatus,
-    output::{Output, OutputArgs},
+    output::{self, Output, OutputArgs},
     user_name::{is_root, user_name},
 };
 
@@ -167,9 +167,42 @@ impl Session<'_> {
 }
 
 async fn read_files(args: &DevArgs, output: Output) -> CliResult<Vec<DeclaredJob>> {
-    let mut jobs = Vec::new();
+    let mut jobs: Vec<DeclaredJob> = Vec::new();
+    let mut wrong = None;
     for file in &args.files {
-        jobs.extend(evaluate::load(file, &args.binds, output).await?.jobs);
+        match evaluate::load(file, &args.binds, output).await {
+            Ok(evaluated) => {
+                for quota in &evaluated.quotas {
+                    output.warning(&format!(
+                        "the quota of {}/{} is not enforced by this release",
+                        quota.cluster, quota.role
+                    ));
+                }
+                jobs.extend(evaluated.jobs);
+            }
+            // What is wrong with the other files is worth knowing as well.
+            Err(error) => match wrong.replace(error) {
+                Some(earlier) => output::print_line(Label::Error, &earlier.to_string()),
+                None => {}
+            },
+        }
+    }
+    match wrong {
+        Some(error) => Err(error),
+        None => declared_once(jobs),
+    }
+}
+
+/// Refuses files of which two declare the same job: only one of them could run.
+fn declared_once(jobs: Vec<DeclaredJob>) -> CliResult<Vec<DeclaredJob>> {
+    for (index, job) in jobs.iter().enumerate() {
+        if let Some(first) = jobs[..index].iter().find(|other| other.key == job.key) {
+            let message = format!(
+                "{}: the job {} is declared twice, first at {}",
+                job.place, job.key, first.place
+            );
+            return Err(CliError::new(ExitStatus::InvalidConfig, message));
+        }
     }
     Ok(jobs)
 }

@@ -95,11 +95,15 @@ impl DevJobs {
             Ok((_, instances)) => self.output.note(&format!("{key}/{instances} created")),
             // As with a data directory of an earlier session.
             Err(error) if error.status() == ExitStatus::Refused => {
-                self.output.warning(&format!("{key}: {error}"));
-                if self.api.tasks_of(&key, None).await?.is_empty() {
-                    self.skipped.push(format!("{key}: {error}"));
+                let tasks = self.api.tasks_of(&key, None).await?;
+                if tasks.iter().all(has_ended) {
+                    self.skip(format!("{key}: {error}"));
                     return Ok(());
                 }
+                self.output.warning(&format!(
+                    "{key} is there already and goes on as it is; to run what the file says now, \
+                     end it first with `aurora-rs job killall {key}`"
+                ));
             }
             Err(error) => return Err(error),
         }

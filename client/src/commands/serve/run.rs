@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::{
     commands::serve::{
+        descendants,
         options::{OptionArgs, RunAs, ServerOptions},
         server::{AtStop, RunningServer, start_server},
         stop_signal::StopSignal,
@@ -102,6 +103,9 @@ pub(super) async fn finish(
             CliError::new(ExitStatus::CommandFailed, "failed to stop in order").caused_by(&*error)
         }),
         () = stop.received() => {
+            if tasks == AtStop::EndTasks {
+                descendants::kill().await;
+            }
             Err(CliError::new(ExitStatus::Interrupted, "stopped by force"))
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct LogsArgs {
     #[arg(long)]
     stderr: bool,
     /// Only the last so many bytes of each file
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_tail, allow_negative_numbers = true)]
     tail: Option<ByteSize>,
     /// Cluster of a task given by its id
     #[arg(long, value_name = "NAME", default_value = LOCAL)]
@@ -79,6 +79,15 @@ impl FromStr for LogTarget {
         }
         Ok(Self::Task(text.to_owned()))
     }
+}
+
+/// The scheduler takes none for all.
+fn parse_tail(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    if size.bytes() == 0 {
+        return Err("it is at least 1 byte".to_owned());
+    }
+    Ok(size)
 }
 
 /// A task with what to put before its lines.

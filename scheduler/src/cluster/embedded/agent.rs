@@ -83,6 +83,10 @@ pub(super) struct AgentState {
     /// Where it keeps sandboxes and executors.
     pub(super) dir: PathBuf,
     free: Pool,
+    // What recovered tasks hold beyond what there is: the agent may have shrunk since.
+    owed: Resources,
+    // All that are the agent's to give; recovered tasks may hold others.
+    ports: PortRanges,
     standing: HashMap<OfferId, Pool>,
     // Offers that we rescinded ourselves; an accept may be under way to us.
     recalled: HashSet<OfferId>,
@@ -105,7 +109,9 @@ impl AgentState {
             host,
             attributes,
             dir,
+            ports: free.ports.clone(),
             free,
+            owed: Resources::default(),
             standing: HashMap::new(),
             recalled: HashSet::new(),
             recalled_order: VecDeque::new(),
@@ -116,6 +122,7 @@ impl AgentState {
 
     /// Takes what a task that runs since before a restart holds, as far as it is still there.
     pub(super) fn take_recovered(&mut self, resources: &Resources, ports: &[u16]) {
+        self.owed += *resources - self.free.resources;
         self.free.resources -= *resources;
         for port in ports {
             self.free.ports.take(*port);
@@ -124,8 +131,9 @@ impl AgentState {
 
     /// Gives back what a task held.
     pub(super) fn release(&mut self, resources: &Resources, ports: &[u16]) {
-        self.free.resources += *resources;
-        for port in ports {
+        self.free.resources += *resources - self.owed;
+        self.owed -= *resources;
+        for port in ports.iter().filter(|port| self.ports.contains(**port)) {
             self.free.ports.insert(*port..=*port);
         }
         self.changed = true;
@@ -308,6 +316,20 @@ mod tests {
             .decline(&again.id, until + Duration::from_secs(1));
         subject.agent.release(&pool(1, &[]).resources, &[]);
         assert_eq!(subject.offer().made.unwrap().resources.cpu_millis, 5);
+    }
+
+    #[test]
+    fn an_agent_that_has_shrunk_offers_no_more_than_it_has() {
+        let mut subject = Subject::new(pool(2, &[1, 2]));
+        let held = pool(3, &[]).resources;
+        subject.agent.take_recovered(&held, &[1, 9]);
+        subject.agent.take_recovered(&held, &[]);
+        assert!(subject.offer().made.is_none());
+        subject.agent.release(&held, &[1, 9]);
+        assert!(subject.offer().made.is_none(), "the other holds more");
+        subject.agent.release(&held, &[]);
+        let offer = subject.offer().made.unwrap();
+        assert_eq!((offer.resources.cpu_millis, offer.ports), (2, vec![1..=2]));
     }
 
     #[test]

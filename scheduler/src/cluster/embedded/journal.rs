@@ -84,7 +84,9 @@ impl Journal {
         }
         if let Err(error) = self.file.write_all(self.unwritten.as_bytes()) {
             // Some of it may be there: what is written next must not go on in the same line.
-            self.unwritten.insert(0, '\n');
+            if !self.unwritten.starts_with('\n') {
+                self.unwritten.insert(0, '\n');
+            }
             return Err(error);
         }
         self.written = self.written.saturating_add(self.unwritten.len() as u64);

@@ -12,6 +12,12 @@ impl PortRanges {
         &self.0
     }
 
+    /// Returns whether a port is there.
+    pub(super) fn contains(&self, port: u16) -> bool {
+        let index = self.0.partition_point(|range| *range.end() < port);
+        self.0.get(index).is_some_and(|range| range.contains(&port))
+    }
+
     /// Takes one port out; returns whether it was there.
     pub(super) fn take(&mut self, port: u16) -> bool {
         let index = self.0.partition_point(|range| *range.end() < port);

@@ -117,8 +117,9 @@ impl Sweeper {
                     }
                 }
             }
+            let until = stop.clone();
             let swept = tokio::task::spawn_blocking(move || {
-                let finished = self.sweep();
+                let finished = self.sweep(&until);
                 (self, finished)
             });
             let finished = match swept.await {
@@ -168,7 +169,7 @@ impl Sweeper {
     }
 
     // Returns whether every limit holds; otherwise the time for one sweep is over.
-    fn sweep(&mut self) -> bool {
+    fn sweep(&mut self, stop: &CancellationToken) -> bool {
         let started = self.clock.now();
         self.measure_new();
         loop {
@@ -178,6 +179,9 @@ impl Sweeper {
             }
             let low_on_space = self.is_low_on_space();
             for _ in 0..BATCH {
+                if stop.is_cancelled() {
+                    return false;
+                }
                 let Some(oldest) = self.kept.front() else {
                     return true;
                 };
