@@ -317,8 +317,11 @@ fn normalized(uri: &str) -> CliResult<String> {
         None => text,
     };
     let host = host.split(['/', '?', '#']).next().unwrap_or_default();
-    if host.is_empty() || host.contains(char::is_whitespace) {
-        return Err(invalid_uri(uri, "without a host"));
+    if matches!(host.split(':').next(), None | Some(""))
+        || host.ends_with(':')
+        || host.contains(char::is_whitespace)
+    {
+        return Err(invalid_uri(uri, "not HOST or HOST:PORT"));
     }
     Ok(format!("http://{host}"))
 }

@@ -68,7 +68,7 @@ fn refusals_have_their_status_and_a_message() {
         (
             "SchedulerService/AddInstances",
             add(0, 4_000_000_000),
-            400,
+            429,
             "10000",
         ),
         (
@@ -148,10 +148,6 @@ fn job_that_cannot_be_is_refused_by_field() {
         (change("/task/processes", json!([])), "process"),
         (change("/task/processes/0/name", json!("../../etc")), "name"),
         (change("/task/processes/0/cmdline", json!("")), "cmdline"),
-        (
-            change("/task/processes/0/cmdline", json!("echo {{nosuch}}")),
-            "nosuch",
-        ),
     ];
     for (config, said) in cases {
         let (status, answer) = scheduler.call(CREATE, &json!({ "config": config }));

@@ -31,7 +31,7 @@ fn failures_have_their_exit_code_and_name_the_way_out() {
         (&["job", "list", "--nonsense"], 2, "--nonsense"),
         (&["config", "check"], 2, "FILES"),
         (
-            &["task", "logs", "local/r/e/n/0", "--tail", "-1"],
+            &["task", "logs", "local/r/e/n/0", "--tail", "x"],
             2,
             "--tail",
         ),

@@ -148,10 +148,10 @@ impl Torment {
         // Calls under way are answered first, and no new ones are made.
         let _closed = shared.gate.write().unwrap();
         let ledger = shared.ledger.lock().unwrap();
+        self.assert_untouched();
         if let Err(why) = ledger.compare(&self.scheduler) {
             panic!("{why}");
         }
-        self.assert_untouched();
         if settle {
             self.assert_settles(&ledger);
         }
@@ -198,6 +198,21 @@ impl Torment {
         });
     }
 
+    /// Nobody but us ended anything. A task may be lost whose launch went down with the
+    /// scheduler, but none that had come as far as its executor.
+    fn assert_nothing_ended_by_itself(&self) {
+        let states = json!({ "states": ["FAILED", "FINISHED", "LOST"], "page_size": 10_000 });
+        for task in self.scheduler.tasks(&states) {
+            let events = task["events"].as_array().unwrap();
+            let started = |state: &str| events.iter().any(|event| event["state"] == state);
+            let on_its_way = !started("STARTING") && !started("RUNNING");
+            assert!(
+                task["state"] == "LOST" && on_its_way,
+                "ended by itself: {task}"
+            );
+        }
+    }
+
     /// Kills every job; nothing of them is left.
     fn end(&mut self) {
         self.scheduler.launch();
@@ -214,6 +229,7 @@ impl Torment {
                 Err(format!("left over: {left:?}"))
             }
         });
+        self.assert_nothing_ended_by_itself();
         let metrics = http::get(self.scheduler.address(), "/metrics").1;
         assert!(
             metrics.contains("aurora_illegal_task_state_transitions_total 0\n"),

@@ -19,12 +19,14 @@ pub fn all() -> Vec<i32> {
 
 /// Whether there is such a process, and no zombie.
 pub fn is_alive(pid: i32) -> bool {
-    state_and_start(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+    start_time(pid).is_some()
 }
 
 /// When the process started, in ticks since the machine did: with the pid, it names a process.
+/// None of a zombie, which runs no more.
 pub fn start_time(pid: i32) -> Option<u64> {
-    state_and_start(pid).map(|(_, start)| start)
+    let (state, start) = state_and_start(pid)?;
+    (state != 'Z' && state != 'X').then_some(start)
 }
 
 fn state_and_start(pid: i32) -> Option<(char, u64)> {

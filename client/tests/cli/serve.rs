@@ -171,8 +171,8 @@ fn second_interrupt_leaves_no_process_and_no_directory() {
         pids.collect::<Option<Vec<i32>>>()
             .filter(|pids| pids.len() == 2)
     });
-    let interrupt =
-        || rustix::process::kill_process(rustix::process::Pid::from_child(&dev), Signal::INT);
+    let pid = rustix::process::Pid::from_child(&dev);
+    let interrupt = || rustix::process::kill_process(pid, Signal::INT);
     interrupt().unwrap();
     // Two signals that come at once are one.
     let mut said = std::io::BufReader::new(dev.stderr.take().unwrap()).lines();
@@ -226,6 +226,22 @@ fn quotas_that_nobody_enforces_are_told() {
         "127.0.0.1:0",
     ];
     place.run(&dev).exits(0).says(told);
+}
+
+#[test]
+fn failed_start_hints_at_what_failed() {
+    let place = Place::new();
+    let run = place.run(&[
+        "dev",
+        "--allowed-environments",
+        "(",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let run = run
+        .exits(4)
+        .says("`--allowed-environments` is no regular expression");
+    assert!(!run.stderr.contains("--data-dir"), "{}", run.stderr);
 }
 
 /// Asks until there is an answer.

@@ -201,7 +201,8 @@ impl fmt::Display for Damage {
         }
         write!(
             f,
-            ". Nothing was deleted; keep the directory for analysis. "
+            ". Nothing was repaired. Copy the directory before you try again: when sled opens a \
+             store, it may cut off what follows the damage. "
         )?;
         match &self.newest_snapshot {
             Some(snapshot) => write!(

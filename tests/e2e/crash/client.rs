@@ -102,7 +102,10 @@ impl Client {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let shared = Arc::clone(&self.shared);
             {
-                let _open = shared.gate.read().unwrap();
+                // Poisoned by a check that failed.
+                let Ok(_open) = shared.gate.read() else {
+                    return;
+                };
                 if let Err(why) = self.act() {
                     shared.problems.lock().unwrap().push(why);
                     return;
@@ -144,17 +147,16 @@ impl Client {
     fn add(&mut self, job: usize) -> Result<(), String> {
         let (name, wanted) = self.jobs[job].clone();
         let template = wanted.first().copied().unwrap_or(0);
-        let next = (0..)
-            .find(|instance| !wanted.contains(instance))
-            .unwrap_or(0);
         let request = json!({ "key": key(&name), "template_instance": template, "count": 1 });
         let answer = self.call("AddInstances", request)?;
-        if answer["instances"] != json!([{ "first": next, "last": next }]) {
-            return Err(format!(
-                "{name} had {wanted:?}, and the gap was filled with {answer}"
-            ));
-        }
-        self.jobs[job].1.insert(next);
+        // The least number that is free; those of instances that are being killed are not yet.
+        let added = answer["instances"][0]["first"].as_u64();
+        let added = added.filter(|added| {
+            answer["instances"] == json!([{ "first": added, "last": added }])
+                && !wanted.contains(added)
+        });
+        let added = added.ok_or_else(|| format!("{name} had {wanted:?}; its add said {answer}"))?;
+        self.jobs[job].1.insert(added);
         self.enter(job, &answer);
         Ok(())
     }
@@ -167,11 +169,11 @@ impl Client {
             .choose(&wanted)
             .ok_or("a job without instances")?;
         let range = json!([{ "first": instance, "last": instance }]);
-        let answer = self.call(
+        self.call(
             "RestartTasks",
             json!({ "key": key(&name), "instances": range }),
         )?;
-        self.enter(job, &answer);
+        // A task that waits is not replaced: it runs afresh anyway.
         Ok(())
     }
 

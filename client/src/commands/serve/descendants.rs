@@ -36,7 +36,7 @@ pub(super) async fn kill() {
 fn kill_all(processes: &[Pid]) {
     for &process in processes {
         // Best effort: it may have ended, or be another user's.
-        drop(kill_process(process, Signal::KILL));
+        let _: Result<(), _> = kill_process(process, Signal::KILL);
     }
 }
 

@@ -181,10 +181,11 @@ async fn read_files(args: &DevArgs, output: Output) -> CliResult<Vec<DeclaredJob
                 jobs.extend(evaluated.jobs);
             }
             // What is wrong with the other files is worth knowing as well.
-            Err(error) => match wrong.replace(error) {
-                Some(earlier) => output::print_line(Label::Error, &earlier.to_string()),
-                None => {}
-            },
+            Err(error) => {
+                if let Some(earlier) = wrong.replace(error) {
+                    output::print_line(Label::Error, &earlier.to_string());
+                }
+            }
         }
     }
     match wrong {

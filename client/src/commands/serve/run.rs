@@ -71,12 +71,15 @@ pub(super) async fn start(options: &ServerOptions) -> CliResult<RunningServer> {
     must_be_free(options.listen)?;
     start_server(options).await.map_err(|error| {
         let message = "failed to start the scheduler";
-        CliError::new(ExitStatus::CommandFailed, message)
-            .caused_by(&*error)
-            .hint(format!(
-                "its state is in `{}`; use another directory with --data-dir",
-                options.data_dir.display()
-            ))
+        let failure = CliError::new(ExitStatus::CommandFailed, message).caused_by(&*error);
+        // Who names the option has said what to do.
+        if format!("{error:#}").contains("--") {
+            return failure;
+        }
+        failure.hint(format!(
+            "its state is in `{}`; use another directory with --data-dir",
+            options.data_dir.display()
+        ))
     })
 }
 

@@ -100,7 +100,7 @@ fn as_arguments(option: &Arg, value: &Value) -> Result<Vec<String>, String> {
         Value::Integer(number) => Ok(format!("--{name}={number}")),
         Value::Float(number) => Ok(format!("--{name}={number}")),
         Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
-            Err(format!("a {} does not fit", value.type_str()))
+            Err(format!("a value of type {} does not fit", value.type_str()))
         }
     };
     match value {
@@ -213,7 +213,7 @@ mod tests {
             ("agnets = 3", "did you mean `agents`?"),
             ("config = 'x'", "`config`: no such option"),
             ("agents = 'many'", "invalid value 'many'"),
-            ("agents = [1]", "a array does not fit"),
+            ("agents = [1]", "a value of type array does not fit"),
             ("allow_run_as_self = 'yes'", "must be true or false"),
             ("engine = 'mesos'", "not in this build yet"),
             ("[agents]\nx = 1", "does not fit"),
