@@ -51,8 +51,7 @@ fn refusals_of_the_scheduler_have_their_exit_code() {
     again
         .expect_code(10)
         .expect_error("exists")
-        .expect_error("job add")
-        .code;
+        .expect_error("job add");
     let gone = job_key("gone");
     for args in [
         &["job", "status", &gone] as &[&str],
@@ -70,12 +69,11 @@ fn refusals_of_the_scheduler_have_their_exit_code() {
     let file = scheduler.write("other.rhai", &idle("there", ""));
     let path = file.to_str().unwrap();
     let ran = scheduler.run(&["job", "create", &gone, path]);
-    ran.expect_code(3).expect_error("did you mean").code;
+    ran.expect_code(3).expect_error("did you mean");
     let elsewhere = format!("elsewhere/{ROLE}/devel/there");
     scheduler
         .run(&["job", "status", &elsewhere])
-        .expect_code(3)
-        .code;
+        .expect_code(3);
     let late = idle("late", "").replace("cpu: 0.1", "cpu: 10000");
     let args = ["--wait-until", "RUNNING", "--wait-timeout", "1s"];
     let path = scheduler.write("late.rhai", &late);
@@ -88,8 +86,7 @@ fn refusals_of_the_scheduler_have_their_exit_code() {
     scheduler
         .run(&create)
         .expect_code(9)
-        .expect_error("late")
-        .code;
+        .expect_error("late");
 }
 
 #[test]
@@ -173,8 +170,7 @@ fn globs_and_ranges_choose() {
     let some = format!("{}/0-1,3", job_key("web-a"));
     scheduler
         .run(&["job", "kill", &some, "--batch-size", "3"])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let left: Vec<_> = scheduler.wait_running("web-a", 2);
     let left: Vec<_> = left
         .iter()
@@ -186,8 +182,7 @@ fn globs_and_ranges_choose() {
     scheduler
         .run(&strict)
         .expect_code(6)
-        .expect_error("0-1,3")
-        .code;
+        .expect_error("0-1,3");
 }
 
 #[test]
@@ -200,13 +195,11 @@ fn clusters_come_from_a_file() {
         run(command)
     };
     let good = r#"[{"name": "west", "scheduler_uri": "http://127.0.0.1:9"}]"#;
-    write(good).expect_code(7).expect_error("127.0.0.1:9").code;
+    write(good).expect_code(7).expect_error("127.0.0.1:9");
     write("[{")
         .expect_code(3)
-        .expect_error("clusters.json")
-        .code;
+        .expect_error("clusters.json");
     write("[]")
         .expect_code(3)
-        .expect_error("unknown cluster `west`")
-        .code;
+        .expect_error("unknown cluster `west`");
 }

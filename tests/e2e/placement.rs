@@ -26,8 +26,7 @@ fn what_fits_nowhere_waits_and_is_explained() {
     let file = idle("huge", "instances: 2,").replace("cpu: 0.1", "cpu: 1000");
     scheduler
         .create(ROLE, "huge", &file, &[])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let reason = reason(&scheduler, "huge");
     assert_eq!(reason["instances"], json!([{ "first": 0, "last": 1 }]));
     assert_eq!(
@@ -58,8 +57,7 @@ fn what_fits_nowhere_waits_and_is_explained() {
     scheduler.create_running("small", &idle("small", "instances: 3,"));
     scheduler
         .run(&["job", "killall", &job_key("huge"), "--no-batching"])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     assert!(scheduler.active("huge").is_empty());
     let tasks = scheduler.tasks_of("huge");
     assert!(
@@ -77,8 +75,7 @@ fn limit_spreads_instances_over_hosts() {
     );
     scheduler
         .create(ROLE, "spread", &file, &[])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let running = wait::until("three to run", || {
         let active = scheduler.active("spread");
         let running: Vec<_> = active
@@ -107,7 +104,7 @@ fn limit_spreads_instances_over_hosts() {
     let waiting = waiting.unwrap()["instance"].clone();
     let other = running[0]["instance"].to_string();
     let key = format!("{}/{other}", job_key("spread"));
-    scheduler.run(&["job", "kill", &key]).expect_code(0).code;
+    scheduler.run(&["job", "kill", &key]).expect_code(0);
     let tasks = scheduler.wait_running("spread", 3);
     let moved = tasks
         .iter()
@@ -136,8 +133,7 @@ fn attributes_of_hosts_decide() {
         };
         scheduler
             .create(ROLE, name, &idle(name, &extra), &[])
-            .expect_code(0)
-            .code;
+            .expect_code(0);
         let reason = reason(&scheduler, name);
         assert_eq!(
             reason["vetoes"][0]["kind"], "CONSTRAINT_MISMATCH",
@@ -147,8 +143,7 @@ fn attributes_of_hosts_decide() {
     let file = idle("two", "instances: 3, constraints: #{ rack: \"limit:2\" },");
     scheduler
         .create(ROLE, "two", &file, &[])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let reason = reason(&scheduler, "two");
     assert_eq!(
         reason["vetoes"][0]["kind"], "LIMIT_NOT_SATISFIED",
@@ -196,8 +191,7 @@ fn instances_get_ports_of_their_own() {
         .replace("instances: 2", "instances: 4");
     scheduler
         .create(ROLE, "more", &file, &[])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let reason = reason(&scheduler, "more");
     assert_eq!(reason["vetoes"][0]["subject"], "ports", "{reason}");
 }

@@ -61,8 +61,7 @@ fn crash_loop_is_held_back_from_the_second_quick_failure_on() {
     let file = one_process("service", ROLE, "crash", "exit 3", "");
     scheduler
         .create(ROLE, "crash", &file, &[])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let attempts = wait::until("five attempts", || {
         let mut tasks: Vec<_> = scheduler
             .tasks_of("crash")
@@ -121,7 +120,7 @@ fn restart_gives_new_tasks_and_ends_the_old_ones() {
         "--batch-size",
         "2",
     ];
-    scheduler.run(&args).expect_code(0).code;
+    scheduler.run(&args).expect_code(0);
     let after = scheduler.wait_running("again", 3);
     assert_eq!(
         after[2]["task_id"], before[2],
@@ -151,8 +150,7 @@ fn killed_instance_stays_killed_and_add_fills_its_gap() {
     let one = format!("{}/1", job_key("gap"));
     scheduler
         .run(&["job", "kill", &one, "-m", "one too many"])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     let others = scheduler.wait_running("gap", 2);
     assert_eq!(ids(&others), [before[0].clone(), before[2].clone()]);
     assert!(
@@ -163,7 +161,7 @@ fn killed_instance_stays_killed_and_add_fills_its_gap() {
     // Neither a restart of the scheduler nor a look around brings it back.
     assert_eq!(scheduler.terminate(), Some(0));
     scheduler.launch();
-    scheduler.run(&["admin", "reconcile"]).expect_code(0).code;
+    scheduler.run(&["admin", "reconcile"]).expect_code(0);
     assert_eq!(ids(&scheduler.wait_running("gap", 2)), ids(&others));
 
     let zero = format!("{}/0", job_key("gap"));
@@ -186,8 +184,7 @@ fn killed_instance_stays_killed_and_add_fills_its_gap() {
 
     scheduler
         .run(&["job", "killall", &job_key("gap"), "--no-batching"])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     wait::until("every process to be gone", || {
         processes::of_tasks(&scheduler.data_dir())
             .is_empty()

@@ -44,7 +44,7 @@ fn running_tasks_are_taken_back_with_their_processes() {
             "tasks go on while there is no scheduler: {way}"
         );
         scheduler.launch();
-        scheduler.run(&["admin", "reconcile"]).expect_code(0).code;
+        scheduler.run(&["admin", "reconcile"]).expect_code(0);
         assert_eq!(
             ids(&scheduler.wait_running("kept", 3)),
             ids(&tasks),
@@ -55,8 +55,7 @@ fn running_tasks_are_taken_back_with_their_processes() {
     // The link to them is whole again: they can be ended.
     scheduler
         .run(&["job", "killall", &job_key("kept"), "--no-batching"])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     wait::until("nothing to be left", || {
         living(&scheduler).is_empty().then_some(())
     });
@@ -170,8 +169,7 @@ fn restored_backup_takes_back_what_it_knows_and_ends_what_it_does_not() {
     let backup = backup.to_str().unwrap();
     scheduler
         .run(&["admin", "backup", "--output", backup])
-        .expect_code(0)
-        .code;
+        .expect_code(0);
     scheduler.create_running("new", &idle("new", ""));
     let strays = ids(&scheduler.wait_running("new", 1));
     let before = living(&scheduler);
@@ -185,7 +183,7 @@ fn restored_backup_takes_back_what_it_knows_and_ends_what_it_does_not() {
         "--data-dir",
         fresh.to_str().unwrap(),
     ];
-    scheduler.run(&restore).expect_code(0).code;
+    scheduler.run(&restore).expect_code(0);
     // The agents and their tasks stay where they are; only what the scheduler knows is older.
     let data = scheduler.data_dir();
     for name in ["state", "mark"] {

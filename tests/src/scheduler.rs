@@ -61,7 +61,6 @@ impl Ran {
     ///
     /// # Panics
     /// If it is another.
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         self
@@ -71,7 +70,6 @@ impl Ran {
     ///
     /// # Panics
     /// If it does not.
-    #[must_use]
     pub fn expect_error(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
         self

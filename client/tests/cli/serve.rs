@@ -244,6 +244,15 @@ fn failed_start_hints_at_what_failed() {
     assert!(!run.stderr.contains("--data-dir"), "{}", run.stderr);
 }
 
+#[test]
+fn tail_of_nothing_is_refused() {
+    // The scheduler would take it for all.
+    Place::new()
+        .run(&["task", "logs", "local/a/prod/b/0", "--tail", "0"])
+        .exits(2)
+        .says("at least 1 byte");
+}
+
 /// Asks until there is an answer.
 fn wait_for<T>(mut question: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);
