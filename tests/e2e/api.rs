@@ -6,103 +6,49 @@ use aurora_tests::scheduler::{Scheduler, ids};
 use serde_json::{Value, json};
 
 const CREATE: &str = "SchedulerService/CreateJob";
+const ADD: &str = "SchedulerService/AddInstances";
+const RESTART: &str = "SchedulerService/RestartTasks";
+const KILL: &str = "SchedulerService/KillTasks";
+
+/// Calls about the job `there`, which has the instance 0, and about one that is not there.
+#[rustfmt::skip]
+fn refused_calls() -> Vec<(&'static str, Value, u16, &'static str)> {
+    let key = key("there");
+    let nobody = json!({ "key": { "role": "nobody", "environment": "devel", "name": "none" } });
+    let there = json!({ "config": config("there", 1, "true") });
+    let add = |template: u64, count: u64| {
+        json!({ "key": key, "template_instance": template, "count": count })
+    };
+    let restart = |first: u64, last: u64| {
+        json!({ "key": key, "instances": [{ "first": first, "last": last }] })
+    };
+    vec![
+        (CREATE, there, 409, "exists"),
+        (CREATE, json!({}), 400, "config"),
+        (CREATE, json!({ "config": { "key": key, "instances": 1 } }), 400, "`task`"),
+        (KILL, nobody.clone(), 404, "no job nobody/devel/none"),
+        (KILL, json!({}), 400, "key"),
+        (RESTART, json!({ "key": key }), 400, "instances"),
+        (RESTART, restart(0, 1), 400, "not active"),
+        (RESTART, restart(3, 1), 400, "3-1"),
+        (RESTART, restart(0, u64::from(u32::MAX)), 400, "not active"),
+        (ADD, add(0, 0), 400, "count"),
+        (ADD, add(9, 1), 400, "instance 9"),
+        (ADD, add(0, 4_000_000_000), 429, "10000"),
+        ("SchedulerService/EditJob", nobody.clone(), 404, "no job"),
+        ("ReadService/GetJob", nobody.clone(), 404, "no job"),
+        ("ReadService/GetJobHistory", nobody.clone(), 404, "no job"),
+        ("ReadService/ExplainPending", nobody, 404, "no job"),
+        ("ReadService/ListTasks", json!({ "page_token": "garbage" }), 400, "page_token"),
+    ]
+}
 
 #[test]
 fn refusals_have_their_status_and_a_message() {
     let scheduler = Scheduler::start(&[]);
     scheduler.create_running("there", &idle("there", ""));
     let before = scheduler.state();
-    let key = key("there");
-    let nobody = json!({ "role": "nobody", "environment": "devel", "name": "none" });
-    let there = json!({ "config": config("there", 1, "true") });
-    let add = |template: u64, count: u64| json!({ "key": key, "template_instance": template, "count": count });
-    let none = [(0, 1)];
-    let restart = |ranges: &[(u64, u64)]| {
-        let ranges: Vec<_> = ranges
-            .iter()
-            .map(|(first, last)| json!({ "first": first, "last": last }))
-            .collect();
-        json!({ "key": key, "instances": ranges })
-    };
-    let cases = [
-        (CREATE, there, 409, "exists"),
-        (CREATE, json!({}), 400, "config"),
-        (
-            CREATE,
-            json!({ "config": { "key": key, "instances": 1 } }),
-            400,
-            "`task`",
-        ),
-        (
-            "SchedulerService/KillTasks",
-            json!({ "key": nobody }),
-            404,
-            "no job nobody/devel/none",
-        ),
-        ("SchedulerService/KillTasks", json!({}), 400, "key"),
-        (
-            "SchedulerService/RestartTasks",
-            restart(&[]),
-            400,
-            "instances",
-        ),
-        (
-            "SchedulerService/RestartTasks",
-            restart(&none),
-            400,
-            "not active",
-        ),
-        (
-            "SchedulerService/RestartTasks",
-            restart(&[(3, 1)]),
-            400,
-            "3-1",
-        ),
-        ("SchedulerService/AddInstances", add(0, 0), 400, "count"),
-        (
-            "SchedulerService/AddInstances",
-            add(9, 1),
-            400,
-            "instance 9",
-        ),
-        (
-            "SchedulerService/AddInstances",
-            add(0, 4_000_000_000),
-            429,
-            "10000",
-        ),
-        (
-            "SchedulerService/EditJob",
-            json!({ "key": nobody, "priority": 1 }),
-            404,
-            "no job",
-        ),
-        (
-            "ReadService/GetJob",
-            json!({ "key": nobody }),
-            404,
-            "no job",
-        ),
-        (
-            "ReadService/GetJobHistory",
-            json!({ "key": nobody }),
-            404,
-            "no job",
-        ),
-        (
-            "ReadService/ExplainPending",
-            json!({ "key": nobody }),
-            404,
-            "no job",
-        ),
-        (
-            "ReadService/ListTasks",
-            json!({ "page_token": "garbage" }),
-            400,
-            "page_token",
-        ),
-    ];
-    for (method, request, expected, said) in cases {
+    for (method, request, expected, said) in refused_calls() {
         let (status, answer) = scheduler.call(method, &request);
         assert_eq!(status, expected, "{method} {request}: {answer}");
         let message = answer["message"].as_str().unwrap_or_default();
@@ -167,35 +113,28 @@ fn job_that_cannot_be_is_refused_by_field() {
     assert_eq!(scheduler.state(), before);
 }
 
+fn with_id(id: &str, mut request: Value) -> Value {
+    request["context"] = json!({ "request_id": id });
+    request
+}
+
 #[test]
 fn request_id_makes_one_effect_of_two_requests() {
     let mut scheduler = Scheduler::start(&[]);
-    let with_id = |id: &str, mut request: Value| {
-        request["context"] = json!({ "request_id": id });
-        request
-    };
-    let create = with_id(
-        "create-1",
-        json!({ "config": config("once", 2, "exec sleep 100000") }),
-    );
-    let first = scheduler.call_ok(CREATE, &create);
-    assert_eq!(scheduler.call_ok(CREATE, &create), first);
+    let create = json!({ "config": config("once", 2, "exec sleep 100000") });
+    let create = with_id("create-1", create);
+    let created = scheduler.call_ok(CREATE, &create);
+    assert_eq!(scheduler.call_ok(CREATE, &create), created);
     scheduler.wait_running("once", 2);
     let add = json!({ "key": key("once"), "template_instance": 0, "count": 1 });
     let add = with_id("add-1", add);
-    let added = scheduler.call_ok("SchedulerService/AddInstances", &add);
-    assert_eq!(
-        scheduler.call_ok("SchedulerService/AddInstances", &add),
-        added
-    );
+    let added = scheduler.call_ok(ADD, &add);
+    assert_eq!(scheduler.call_ok(ADD, &add), added);
     let tasks = ids(&scheduler.wait_running("once", 3));
-    let range = json!([{ "first": 0, "last": 0 }]);
-    let restart = with_id(
-        "restart-1",
-        json!({ "key": key("once"), "instances": range }),
-    );
-    let restarted = scheduler.call_ok("SchedulerService/RestartTasks", &restart);
-    scheduler.call_ok("SchedulerService/RestartTasks", &restart);
+    let restart = json!({ "key": key("once"), "instances": [{ "first": 0, "last": 0 }] });
+    let restart = with_id("restart-1", restart);
+    let restarted = scheduler.call_ok(RESTART, &restart);
+    assert_eq!(scheduler.call_ok(RESTART, &restart), restarted);
     let after = ids(&scheduler.wait_running("once", 3));
     assert_ne!(after[0], tasks[0]);
 
@@ -203,37 +142,33 @@ fn request_id_makes_one_effect_of_two_requests() {
     scheduler.launch();
     assert_eq!(
         scheduler.call_ok(CREATE, &create),
-        first,
+        created,
         "also after a crash"
     );
-    assert_eq!(
-        scheduler.call_ok("SchedulerService/AddInstances", &add),
-        added
-    );
-    assert_eq!(
-        scheduler.call_ok("SchedulerService/RestartTasks", &restart),
-        restarted
-    );
+    assert_eq!(scheduler.call_ok(ADD, &add), added);
+    assert_eq!(scheduler.call_ok(RESTART, &restart), restarted);
     assert_eq!(
         ids(&scheduler.wait_running("once", 3)),
         after,
         "nothing was done again"
     );
+}
 
+#[test]
+fn request_id_belongs_to_one_content() {
+    let scheduler = Scheduler::start(&[]);
+    let create = json!({ "config": config("once", 2, "exec sleep 100000") });
+    let mut create = with_id("create-1", create);
+    scheduler.call_ok(CREATE, &create);
+    scheduler.wait_running("once", 2);
     let before = scheduler.state();
-    let mut other = create.clone();
-    other["config"]["instances"] = json!(3);
-    let (status, answer) = scheduler.call(CREATE, &other);
-    assert!(
-        status == 400 && answer["message"].to_string().contains("create-1"),
-        "{answer}"
-    );
-    let long = with_id(&"x".repeat(129), add);
-    let (status, answer) = scheduler.call("SchedulerService/AddInstances", &long);
-    assert!(
-        status == 400 && answer["message"].to_string().contains("request_id"),
-        "{answer}"
-    );
+    create["config"]["instances"] = json!(3);
+    let long = with_id(&"x".repeat(129), json!({ "key": key("once") }));
+    for (method, request, said) in [(CREATE, create, "create-1"), (KILL, long, "request_id")] {
+        let (status, answer) = scheduler.call(method, &request);
+        let message = answer["message"].as_str().unwrap_or_default();
+        assert!(status == 400 && message.contains(said), "{status} {answer}");
+    }
     assert_eq!(scheduler.state(), before);
 }
 

@@ -71,9 +71,7 @@ fn refusals_of_the_scheduler_have_their_exit_code() {
     let ran = scheduler.run(&["job", "create", &gone, path]);
     ran.expect_code(3).expect_error("did you mean");
     let elsewhere = format!("elsewhere/{ROLE}/devel/there");
-    scheduler
-        .run(&["job", "status", &elsewhere])
-        .expect_code(3);
+    scheduler.run(&["job", "status", &elsewhere]).expect_code(3);
     let late = idle("late", "").replace("cpu: 0.1", "cpu: 10000");
     let args = ["--wait-until", "RUNNING", "--wait-timeout", "1s"];
     let path = scheduler.write("late.rhai", &late);
@@ -83,10 +81,7 @@ fn refusals_of_the_scheduler_have_their_exit_code() {
         args.as_slice(),
     ]
     .concat();
-    scheduler
-        .run(&create)
-        .expect_code(9)
-        .expect_error("late");
+    scheduler.run(&create).expect_code(9).expect_error("late");
 }
 
 #[test]
@@ -179,10 +174,7 @@ fn globs_and_ranges_choose() {
     assert_eq!(left, [2, 4]);
     scheduler.wait_running("web-b", 5);
     let strict = ["job", "kill", &some, "--strict"];
-    scheduler
-        .run(&strict)
-        .expect_code(6)
-        .expect_error("0-1,3");
+    scheduler.run(&strict).expect_code(6).expect_error("0-1,3");
 }
 
 #[test]
@@ -196,9 +188,7 @@ fn clusters_come_from_a_file() {
     };
     let good = r#"[{"name": "west", "scheduler_uri": "http://127.0.0.1:9"}]"#;
     write(good).expect_code(7).expect_error("127.0.0.1:9");
-    write("[{")
-        .expect_code(3)
-        .expect_error("clusters.json");
+    write("[{").expect_code(3).expect_error("clusters.json");
     write("[]")
         .expect_code(3)
         .expect_error("unknown cluster `west`");

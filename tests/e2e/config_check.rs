@@ -31,61 +31,40 @@ fn check(dir: &Path, name: &str, content: &[u8]) -> (i32, String) {
     (ran.code, ran.stderr)
 }
 
+/// Returns a job file with a task of the process `a` and another one.
+fn two(other: &str, order: &str) -> String {
+    format!(
+        "let a = process(#{{ name: \"a\", cmdline: \"true\" }});\n\
+         let b = process(#{{ name: \"{other}\", cmdline: \"true\" }});\n\
+         job(#{{ cluster: \"local\", role: \"r\", environment: \"devel\", name: \"n\",\n\
+         task: task(#{{ processes: [a, b], constraints: {order},\n\
+         resources: resources(#{{ cpu: 0.1, ram: 16 * MB, disk: 16 * MB }}) }}) }});"
+    )
+}
+
+/// Files with one mistake each: a name, the content, where the mistake is, what is said of it.
+#[rustfmt::skip]
+fn mistakes() -> Vec<(&'static str, String, &'static str, &'static str)> {
+    let twice = format!("{0}\n{0}", job(TASK));
+    let cycle = two("b", "order(a, b) + order(b, a)");
+    vec![
+        ("unknown", job(&format!("instancs: 2, {TASK}")), ":1:70:", "did you mean `instances`?"),
+        ("type", job(&format!("instances: \"two\", {TASK}")), ":1:70:", "must be an integer"),
+        ("missing", job(""), ":1:1:", "task"),
+        ("cycle", cycle, ":4:", "a -> b -> a"),
+        ("names", two("a", "[]"), ":2:", "two processes of the task are called `a`"),
+        ("jobs", twice, ":2:1:", "declared twice"),
+        ("unbound", job(&TASK.replace("true", "{{nosuch}}")), ":1:", "unknown reference"),
+        ("syntax", "job(#{".to_owned(), ":1:", "error"),
+        ("variable", "let x = y;".to_owned(), ":1:9:", "y"),
+        ("parameter", "let x = param(\"must\");".to_owned(), ":1:", "must"),
+    ]
+}
+
 #[test]
 fn mistakes_are_shown_where_they_are() {
     let dir = work_dir();
-    let two = |more: &str| {
-        format!(
-            "let a = process(#{{ name: \"a\", cmdline: \"true\" }});\n\
-             let b = process(#{{ name: \"{more}\", cmdline: \"true\" }});\n\
-             job(#{{ cluster: \"local\", role: \"r\", environment: \"devel\", name: \"n\",\n\
-             task: task(#{{ processes: [a, b], constraints: order(a, b) + order(b, a),\n\
-             resources: resources(#{{ cpu: 0.1, ram: 16 * MB, disk: 16 * MB }}) }}) }});"
-        )
-    };
-    let cases = [
-        (
-            "unknown",
-            job(&format!("instancs: 2, {TASK}")),
-            ":1:70:",
-            "did you mean `instances`?",
-        ),
-        (
-            "type",
-            job(&format!("instances: \"two\", {TASK}")),
-            ":1:70:",
-            "must be an integer",
-        ),
-        ("missing", job(""), ":1:1:", "task"),
-        ("cycle", two("b"), ":4:", "a -> b -> a"),
-        (
-            "names",
-            two("a").replace("order(a, b) + order(b, a)", "[]"),
-            ":2:",
-            "two processes of the task are called `a`",
-        ),
-        (
-            "jobs",
-            format!("{0}\n{0}", job(TASK)),
-            ":2:1:",
-            "declared twice",
-        ),
-        (
-            "unbound",
-            job(&TASK.replace("true", "{{nosuch}}")),
-            ":1:",
-            "unknown reference",
-        ),
-        ("syntax", "job(#{".to_owned(), ":1:", "error"),
-        ("variable", "let x = y;".to_owned(), ":1:9:", "y"),
-        (
-            "parameter",
-            "let x = param(\"must\");".to_owned(),
-            ":1:",
-            "must",
-        ),
-    ];
-    for (name, content, place, said) in cases {
+    for (name, content, place, said) in mistakes() {
         let (code, stderr) = check(dir.path(), name, content.as_bytes());
         assert_eq!(code, 3, "{name}: {stderr}");
         assert!(
@@ -103,68 +82,28 @@ fn mistakes_are_shown_where_they_are() {
     );
 }
 
+/// Files that would take all time or memory, or reach where they should not.
+#[rustfmt::skip]
+const HOSTILE: [(&str, &str, &str); 12] = [
+    ("loop", "let i = 0; while true { i += 1; }", "the file takes too"),
+    ("string", "let s = \"x\"; loop { s += s; }", "too large"),
+    ("array", "let a = []; loop { a.push(a); }", "too large"),
+    ("map", "let m = #{}; loop { m = #{ a: m, b: m }; }", ""),
+    ("pad", "let s = \"x\"; s.pad(1000000000, \"x\");", ""),
+    ("range", "let a = []; for i in 0..1000000000 { a.push(\"x\" + i); }", ""),
+    ("deep", "fn f(x) { f(x + 1) } f(1);", "too deeply"),
+    ("clones", "let s = \"x\"; s.pad(1000000, \"y\"); let a = []; loop { a.push(s + \"z\"); }", ""),
+    ("outside", "import \"../../etc/x\" as x;", "lies outside"),
+    ("absolute", "import \"/etc/passwd\" as x;", "outside"),
+    ("itself", "import \"itself\" as x;", ""),
+    ("evaluate", "eval(\"loop {}\");", ""),
+];
+
 #[test]
 fn hostile_files_end_soon() {
     let dir = work_dir();
     let nested = "[".repeat(20_000);
-    let cases = [
-        (
-            "loop",
-            "let i = 0; while true { i += 1; }".to_owned(),
-            "the file takes too",
-        ),
-        (
-            "string",
-            "let s = \"x\"; loop { s += s; }".to_owned(),
-            "too large",
-        ),
-        (
-            "array",
-            "let a = []; loop { a.push(a); }".to_owned(),
-            "too large",
-        ),
-        (
-            "map",
-            "let m = #{}; loop { m = #{ a: m, b: m }; }".to_owned(),
-            "",
-        ),
-        (
-            "pad",
-            "let s = \"x\"; s.pad(1000000000, \"x\");".to_owned(),
-            "",
-        ),
-        (
-            "range",
-            "let a = []; for i in 0..1000000000 { a.push(\"x\" + i); }".to_owned(),
-            "",
-        ),
-        (
-            "deep",
-            "fn f(x) { f(x + 1) } f(1);".to_owned(),
-            "too deeply",
-        ),
-        ("nested", nested, ""),
-        (
-            "clones",
-            "let s = \"x\"; s.pad(1000000, \"y\"); let a = []; \
-                    for i in 0..10000 { a.push(s + i); }"
-                .to_owned(),
-            "",
-        ),
-        (
-            "outside",
-            "import \"../../etc/x\" as x;".to_owned(),
-            "lies outside",
-        ),
-        (
-            "absolute",
-            "import \"/etc/passwd\" as x;".to_owned(),
-            "outside",
-        ),
-        ("itself", "import \"itself\" as x;".to_owned(), ""),
-        ("evaluate", "eval(\"loop {}\");".to_owned(), ""),
-    ];
-    for (name, content, said) in cases {
+    for (name, content, said) in HOSTILE.into_iter().chain([("nested", nested.as_str(), "")]) {
         let (code, stderr) = check(dir.path(), name, content.as_bytes());
         assert_eq!(code, 3, "{name}: {stderr}");
         assert!(stderr.contains(said), "{name}: no {said:?} in {stderr}");

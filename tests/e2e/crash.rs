@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aurora_tests::files::{config, key};
+use aurora_tests::processes;
 use aurora_tests::random::Random;
 use aurora_tests::scheduler::{Scheduler, ids};
 use aurora_tests::wait::{self, Stopwatch};
-use aurora_tests::processes;
 use serde_json::json;
 
 use self::client::{Clients, Shared};

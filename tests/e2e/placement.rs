@@ -24,9 +24,7 @@ fn reason(scheduler: &Scheduler, name: &str) -> Value {
 fn what_fits_nowhere_waits_and_is_explained() {
     let scheduler = Scheduler::start(&["--agents", "3", "--agent-cpus", "2"]);
     let file = idle("huge", "instances: 2,").replace("cpu: 0.1", "cpu: 1000");
-    scheduler
-        .create(ROLE, "huge", &file, &[])
-        .expect_code(0);
+    scheduler.create(ROLE, "huge", &file, &[]).expect_code(0);
     let reason = reason(&scheduler, "huge");
     assert_eq!(reason["instances"], json!([{ "first": 0, "last": 1 }]));
     assert_eq!(
@@ -73,9 +71,7 @@ fn limit_spreads_instances_over_hosts() {
         "spread",
         "instances: 4, constraints: #{ host: \"limit:1\" },",
     );
-    scheduler
-        .create(ROLE, "spread", &file, &[])
-        .expect_code(0);
+    scheduler.create(ROLE, "spread", &file, &[]).expect_code(0);
     let running = wait::until("three to run", || {
         let active = scheduler.active("spread");
         let running: Vec<_> = active
@@ -141,9 +137,7 @@ fn attributes_of_hosts_decide() {
         );
     }
     let file = idle("two", "instances: 3, constraints: #{ rack: \"limit:2\" },");
-    scheduler
-        .create(ROLE, "two", &file, &[])
-        .expect_code(0);
+    scheduler.create(ROLE, "two", &file, &[]).expect_code(0);
     let reason = reason(&scheduler, "two");
     assert_eq!(
         reason["vetoes"][0]["kind"], "LIMIT_NOT_SATISFIED",
@@ -189,9 +183,7 @@ fn instances_get_ports_of_their_own() {
     let file = file
         .replace("\"ports\"", "\"more\"")
         .replace("instances: 2", "instances: 4");
-    scheduler
-        .create(ROLE, "more", &file, &[])
-        .expect_code(0);
+    scheduler.create(ROLE, "more", &file, &[]).expect_code(0);
     let reason = reason(&scheduler, "more");
     assert_eq!(reason["vetoes"][0]["subject"], "ports", "{reason}");
 }

@@ -59,9 +59,7 @@ fn crash_loop_is_held_back_from_the_second_quick_failure_on() {
     ];
     let scheduler = Scheduler::start(&flags);
     let file = one_process("service", ROLE, "crash", "exit 3", "");
-    scheduler
-        .create(ROLE, "crash", &file, &[])
-        .expect_code(0);
+    scheduler.create(ROLE, "crash", &file, &[]).expect_code(0);
     let attempts = wait::until("five attempts", || {
         let mut tasks: Vec<_> = scheduler
             .tasks_of("crash")

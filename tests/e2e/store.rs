@@ -49,7 +49,7 @@ fn damaged_store_is_refused_with_the_way_back() {
         .windows(text.len())
         .position(|bytes| bytes == text)
         .unwrap();
-    let mut bad = good.clone();
+    let mut bad = good;
     bad[place] ^= 1;
     fs::write(&db, &bad).unwrap();
     let refused = run(scheduler.command())

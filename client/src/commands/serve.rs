@@ -48,5 +48,8 @@ fn run_server(server: impl Future<Output = CliResult>) -> CliResult {
         .map_err(|error| {
             CliError::new(ExitStatus::Unknown, "failed to start the runtime").caused_by(&error)
         })?;
-    runtime.block_on(Box::pin(server))
+    let result = runtime.block_on(Box::pin(server));
+    // A disk that hangs must not keep what is stopping.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
 }

@@ -102,14 +102,12 @@ pub(super) async fn run(args: &DevArgs) -> CliResult {
     }
     .run_until_stopped(jobs, &mut server, &mut stop)
     .await;
-    let ended = matches!(result, Err(SessionEnd::ServerFailed(_)));
-    if !ended {
-        output.note(match at_stop {
-            AtStop::EndTasks => "stopping, with everything that was started; Ctrl-C to force",
-            AtStop::KeepTasks => "stopping; tasks go on; Ctrl-C to force",
-        });
-        finish(server, at_stop, &mut stop).await?;
-    }
+    // A server that has failed still has tasks, which must not outlive a temporary state.
+    output.note(match at_stop {
+        AtStop::EndTasks => "stopping, with everything that was started; Ctrl-C to force",
+        AtStop::KeepTasks => "stopping; tasks go on; Ctrl-C to force",
+    });
+    finish(server, at_stop, &mut stop).await?;
     match result {
         Ok(()) | Err(SessionEnd::Stopped) => Ok(()),
         Err(SessionEnd::Failed(error) | SessionEnd::ServerFailed(error)) => Err(error),
