@@ -1,7 +1,5 @@
 //! Requests that no client of ours would send.
 
-use std::time::{Duration, Instant};
-
 use aurora_proto::v1;
 
 use super::harness::{Rig, key, limit, ranges, service, value, with_task};
@@ -17,21 +15,6 @@ fn refused(config: v1::JobConfiguration) -> String {
     assert_eq!(error.code, ErrorCode::InvalidArgument, "{}", error.message);
     assert_eq!(rig.scheduler.job_count(), 0);
     error.message
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "only the real time shows that it took too long"
-)]
-fn quickly<T>(what: impl FnOnce() -> T) -> T {
-    let began = Instant::now();
-    let result = what();
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
-    result
 }
 
 #[test]
@@ -91,31 +74,28 @@ fn long_chain_of_processes_is_checked_quickly() {
             task.order = vec![v1::Order { processes }];
         })
     };
-    quickly(|| {
-        assert!(refused(chain(true)).contains("circle"));
-        Rig::new().create(chain(false));
-    });
+    // If this took more than a step over each process, the test would not end.
+    assert!(refused(chain(true)).contains("circle"));
+    Rig::new().create(chain(false));
 }
 
 #[test]
 fn ranges_over_all_numbers_cost_no_more_than_the_job() {
     let mut rig = Rig::new();
     rig.create(service("web", 10_000));
-    quickly(|| {
-        let all = [(0, u32::MAX)];
-        let error = rig.restart_tasks("web", &all).unwrap_err();
-        assert!(error.message.contains("10000-10019"), "{}", error.message);
-        let error = rig
-            .restart_tasks("web", &[(1, u32::MAX), (7, 3)])
-            .unwrap_err();
-        assert_eq!(error.code, ErrorCode::InvalidArgument);
-        let explained = rig.scheduler.explain_pending(&v1::ExplainPendingRequest {
-            key: key("web"),
-            instances: ranges(&all),
-        });
-        assert_eq!(explained.unwrap().reasons.len(), 1);
-        rig.kill("web", &all);
+    let all = [(0, u32::MAX)];
+    let error = rig.restart_tasks("web", &all).unwrap_err();
+    assert!(error.message.contains("10000-10019"), "{}", error.message);
+    let error = rig
+        .restart_tasks("web", &[(1, u32::MAX), (7, 3)])
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    let explained = rig.scheduler.explain_pending(&v1::ExplainPendingRequest {
+        key: key("web"),
+        instances: ranges(&all),
     });
+    assert_eq!(explained.unwrap().reasons.len(), 1);
+    rig.kill("web", &all);
 }
 
 #[test]
