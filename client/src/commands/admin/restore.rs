@@ -15,7 +15,11 @@ use crate::{
 /// Make a scheduler's data directory from a backup or snapshot, while no scheduler runs on it
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
-  aurora-rs admin restore aurora.backup --data-dir /var/lib/aurora-rs")]
+  aurora-rs admin restore aurora.backup --data-dir /var/lib/aurora-rs.new
+
+Tasks that run belong to the data directory of the scheduler that started them. To take them back,
+stop that scheduler and move `state` and `mark` of the new directory into its own, in place of what
+is there. Tasks that the backup does not know are then ended as strays.")]
 pub(crate) struct RestoreArgs {
     /// Backup or snapshot file
     file: PathBuf,
@@ -37,5 +41,11 @@ pub(super) fn run(args: &RestoreArgs) -> CliResult {
     })?;
     let document = json!({ "file": file, "data_dir": data_dir, "records": records });
     let sentence = format!("{records} records restored into {data_dir}");
-    Output::new(args.output).done("admin-restore", document, &sentence)
+    let output = Output::new(args.output);
+    output.note(
+        "tasks that still run for the old data directory are not taken back by the new one; end \
+         them first, or move `state` and `mark` of the new directory into the old one, in place of \
+         its own",
+    );
+    output.done("admin-restore", document, &sentence)
 }

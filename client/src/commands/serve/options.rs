@@ -118,11 +118,12 @@ struct StorageArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Instances that one job may have
+    /// Instances that one job may have; job files allow at most 10,000
     #[arg(long, env = "AURORA_MAX_INSTANCES_PER_JOB", value_name = "N", default_value_t = 10_000,
         value_parser = clap::value_parser!(u32).range(1..))]
     max_instances_per_job: u32,
-    /// Pattern that the environments of jobs must match as a whole
+    /// Pattern that the environments of jobs must match as a whole; job files allow only those of the
+    /// default, so this can narrow them
     #[arg(
         long,
         env = "AURORA_ALLOWED_ENVIRONMENTS",
