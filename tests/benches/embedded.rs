@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aurora_tests::files;
-use aurora_tests::scheduler::{Scheduler, has_ended};
+use aurora_tests::http;
+use aurora_tests::scheduler::Scheduler;
 use aurora_tests::wait;
 use serde_json::{Value, json};
 
@@ -59,10 +60,11 @@ fn per_second(n: u64, took: Duration) -> u64 {
 }
 
 fn one_job(scheduler: &Scheduler) {
+    let before = ended(scheduler);
     let begun = Instant::now();
     let request = json!({ "config": one_core("single", TASKS, "/bin/true") });
     scheduler.call_ok("SchedulerService/CreateJob", &request);
-    wait_for_end(scheduler, "single*", TASKS);
+    wait_for_end(scheduler, before, TASKS);
     println!(
         "{TASKS} tasks of /bin/true as one job, 2 at a time: {}/s",
         per_second(TASKS, begun.elapsed())
@@ -70,13 +72,14 @@ fn one_job(scheduler: &Scheduler) {
 }
 
 fn many_jobs(scheduler: &Scheduler) {
+    let before = ended(scheduler);
     let begun = Instant::now();
     for i in 0..TASKS {
         let request = json!({ "config": one_core(&format!("many-{i}"), 1, "/bin/true") });
         scheduler.call_ok("SchedulerService/CreateJob", &request);
     }
     let submitted = begun.elapsed();
-    wait_for_end(scheduler, "many-*", TASKS);
+    wait_for_end(scheduler, before, TASKS);
     println!(
         "{TASKS} tasks of /bin/true as {TASKS} jobs, 2 at a time: {}/s; submitted at {}/s, one call after the other",
         per_second(TASKS, begun.elapsed()),
@@ -128,12 +131,25 @@ fn one_core(name: &str, instances: u64, cmdline: &str) -> Value {
     config
 }
 
-fn wait_for_end(scheduler: &Scheduler, name: &str, count: u64) {
-    let filter =
-        json!({ "filter": { "name": name }, "page_size": 10_000, "without_configs": true });
+/// Waits until so many more tasks have ended. Asks for one figure, since asking for all tasks again
+/// and again would take the processor from what is measured.
+fn wait_for_end(scheduler: &Scheduler, ended_before: u64, count: u64) {
     wait::within(Duration::from_secs(300), "every task to end", || {
-        let tasks = scheduler.tasks(&filter);
-        let ended = tasks.iter().filter(|task| has_ended(task)).count() as u64;
-        (ended >= count).then_some(())
+        (ended(scheduler) >= ended_before + count).then_some(())
     });
+}
+
+/// How many tasks have ended since the scheduler has its state.
+fn ended(scheduler: &Scheduler) -> u64 {
+    let (status, metrics) = http::get(scheduler.address(), "/metrics");
+    assert_eq!(status, 200, "{metrics}");
+    ["FINISHED", "FAILED", "KILLED", "LOST"]
+        .iter()
+        .filter_map(|state| {
+            let name = format!("aurora_task_store{{state=\"{state}\"}} ");
+            metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(&name)?.trim().parse::<u64>().ok())
+        })
+        .sum()
 }
